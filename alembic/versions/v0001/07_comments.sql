@@ -1,0 +1,80 @@
+-- Comments on the public views and tables.
+
+comment on view {schema}.all_jobs is 'Every job, live or ended. The state is where the job stands.';
+comment on column {schema}.all_jobs.id is 'The job''s id. It stays the same over retries, also over an operator''s.';
+comment on column {schema}.all_jobs.state is 'scheduled, ready, running, succeeded, dead, cancelled or expired. A retry is scheduled with attempt > 0.';
+comment on column {schema}.all_jobs.queue is 'The queue that it was enqueued to.';
+comment on column {schema}.all_jobs.task is 'The name under which the worker declares the function.';
+comment on column {schema}.all_jobs.priority is '0 to 9; higher is served first.';
+comment on column {schema}.all_jobs.enqueued_at is 'When the job was written, by the clock of the database.';
+comment on column {schema}.all_jobs.run_at is 'When the job is or was to run; moves with each retry.';
+comment on column {schema}.all_jobs.started_at is 'When the last run began; for a running job, when its worker claimed it.';
+comment on column {schema}.all_jobs.finished_at is 'When the end was recorded; null while the job is live.';
+comment on column {schema}.all_jobs.attempt is 'Runs that counted against the retry budget so far; at most max_retries + 1.';
+comment on column {schema}.all_jobs.run is 'Number of the present or last hand-out, counting from 1; the fence.';
+comment on column {schema}.all_jobs.crashes is 'How often a worker that held the job died.';
+comment on column {schema}.all_jobs.max_retries is 'Retries allowed after the first attempt.';
+comment on column {schema}.all_jobs.timeout is 'Longest time a single attempt may take.';
+comment on column {schema}.all_jobs.worker_id is 'The worker that holds it or ended it; null when no worker ended it.';
+comment on column {schema}.all_jobs.args is 'The arguments, by the names of the task''s parameters.';
+comment on column {schema}.all_jobs.result is 'What the task returned, where it is kept.';
+comment on column {schema}.all_jobs.error_type is 'Class of the exception that ended the job.';
+comment on column {schema}.all_jobs.error is 'Its message.';
+comment on column {schema}.all_jobs.traceback is 'Its traceback.';
+comment on column {schema}.all_jobs.headers is 'What the caller passed along as headers.';
+comment on column {schema}.all_jobs.tags is 'What the caller passed along as tags.';
+comment on column {schema}.all_jobs.metadata is 'What belongs to the job and is not an argument.';
+comment on column {schema}.all_jobs.deadline is 'Instant after which no attempt may run.';
+comment on column {schema}.all_jobs.expires_at is 'Instant after which the job is not started any more.';
+comment on column {schema}.all_jobs.schedule is 'Key of the schedule that enqueued it.';
+comment on column {schema}.all_jobs.tick is 'The instant that the schedule named.';
+
+comment on view {schema}.all_attempts is 'Every run of every job that was started and has ended.';
+comment on column {schema}.all_attempts.job_id is 'The job.';
+comment on column {schema}.all_attempts.run is 'Number of the hand-out, counting from 1.';
+comment on column {schema}.all_attempts.attempt is 'Attempts used, this run included if it counted.';
+comment on column {schema}.all_attempts.outcome is 'succeeded, dead, cancelled, expired; or retry, snooze, release, rescued: the job went on.';
+comment on column {schema}.all_attempts.started_at is 'When the handler was called; for a rescued run, when its worker claimed it.';
+comment on column {schema}.all_attempts.ended_at is 'When the outcome was recorded.';
+comment on column {schema}.all_attempts.worker_id is 'The worker that ran it.';
+comment on column {schema}.all_attempts.error_type is 'Class of the exception.';
+comment on column {schema}.all_attempts.error is 'Its message.';
+comment on column {schema}.all_attempts.traceback is 'Its traceback.';
+
+comment on view {schema}.queue_stats is 'Every queue with what stands in it, counted exactly.';
+comment on column {schema}.queue_stats.queue is 'The queue.';
+comment on column {schema}.queue_stats.paused is 'Whether claims are suspended.';
+comment on column {schema}.queue_stats.ready is 'Jobs that wait for a worker.';
+comment on column {schema}.queue_stats.scheduled is 'Jobs that wait for their time, retries included.';
+comment on column {schema}.queue_stats.running is 'Jobs that a worker holds.';
+comment on column {schema}.queue_stats.oldest_ready_at is 'run_at of the ready job that waits longest.';
+comment on column {schema}.queue_stats.next_due_at is 'When the next scheduled job is due.';
+
+comment on view {schema}.misplaced_jobs is 'Live jobs that do not stand in exactly one place. Empty when all is well.';
+comment on column {schema}.misplaced_jobs.id is 'The job.';
+comment on column {schema}.misplaced_jobs.run is 'Its present run.';
+comment on column {schema}.misplaced_jobs.places is 'In how many places it stands; 0 or more than 1.';
+
+comment on table {schema}.job is 'Live jobs: one row each, the facts.';
+comment on table {schema}.ready is 'Lane: jobs that wait for a worker, in order of seq.';
+comment on table {schema}.scheduled is 'Lane: jobs that wait for their time.';
+comment on table {schema}.lease is 'One row a claim: the jobs that a worker holds, whose run is still the one named.';
+comment on table {schema}.job_history is 'Ended jobs, partitioned by UTC day of finished_at.';
+comment on table {schema}.job_attempt is 'Runs that did not end their job, partitioned by UTC day of ended_at.';
+comment on table {schema}.job_key is 'Who holds a uniqueness key, and until when.';
+comment on table {schema}.queue is 'Queues known to workers or operators; generation moves when a rescue put jobs back.';
+comment on table {schema}.worker is 'Live workers; a silent one is deleted by whoever sweeps.';
+comment on table {schema}.worker_idle is 'Workers that sleep and want to be notified.';
+comment on table {schema}.job_signal is 'Signals to running jobs.';
+comment on table {schema}.job_progress is 'Progress of running jobs.';
+comment on table {schema}.operator_action is 'Every retry, cancel, pause and resume: who, when, what.';
+comment on table {schema}.schedule is 'Schedules.';
+comment on table {schema}.schedule_tick is 'Every decided tick of every schedule.';
+
+comment on function {schema}.enqueue(text, jsonb, text, integer, interval, timestamptz, integer, interval, jsonb, text[]) is 'Enqueue a job in this transaction; returns its id.';
+comment on function {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[]) is 'Write jobs and their places; what every enqueue ends in.';
+comment on function {schema}.cancel(bigint) is 'Cancel a job: cancelled, signalled or not found.';
+comment on function {schema}.cancel_jobs(bigint[]) is 'Cancel several jobs.';
+comment on function {schema}.retry(bigint) is 'Bring a dead, cancelled or expired job back: ready, not found, or the state that forbids it.';
+comment on function {schema}.pause(text) is 'Suspend claims from a queue.';
+comment on function {schema}.resume(text) is 'Take up claims from a queue again.';

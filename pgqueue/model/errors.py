@@ -1,0 +1,111 @@
+"""Every error that a caller may meet. Each message names the value, the rule and the remedy."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendUnavailable",
+    "ConfigurationError",
+    "EmbeddedUnavailable",
+    "GiveUp",
+    "HandleError",
+    "InvalidArguments",
+    "InvalidOption",
+    "InvalidPayload",
+    "JobNotFound",
+    "PgQueueError",
+    "RetryAfter",
+    "SchemaError",
+    "Snooze",
+    "TaskError",
+]
+
+
+class PgQueueError(Exception):
+    """Base of all errors of this package.
+
+    Args:
+        problem: One sentence with the value and the rule that it breaks.
+        remedy: One sentence that says what to do.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class ConfigurationError(PgQueueError):
+    """The application is set up in a way that cannot work."""
+
+
+class TaskError(PgQueueError, ValueError):
+    """A task is declared in a way that cannot work."""
+
+
+class InvalidOption(PgQueueError, ValueError):
+    """An option of a job is outside its range."""
+
+
+class InvalidArguments(PgQueueError, TypeError):
+    """The arguments do not fit the task's signature."""
+
+
+class InvalidPayload(PgQueueError, ValueError):
+    """The arguments cannot be stored as JSON in PostgreSQL."""
+
+
+class HandleError(PgQueueError, TypeError):
+    """The connection or session given to ``using`` cannot carry the job."""
+
+
+class BackendUnavailable(PgQueueError):
+    """The database cannot be reached, or the connection broke; the same call may work later."""
+
+
+class SchemaError(PgQueueError):
+    """The database lacks pgqueue's schema, or holds another version of it."""
+
+
+class JobNotFound(PgQueueError, LookupError):
+    """No job has this id, or it is past its retention."""
+
+
+class EmbeddedUnavailable(PgQueueError):
+    """The embedded PostgreSQL cannot run on this machine or with these settings."""
+
+
+class RetryAfter(Exception):  # noqa: N818 - raised by handlers as a verb, not as an error
+    """Raise in a handler: run the job again after this time. Costs an attempt.
+
+    Args:
+        delay: "30s", seconds, or a timedelta.
+        reason: Stored with the attempt.
+    """
+
+    def __init__(self, delay: object, reason: str = "") -> None:
+        super().__init__(reason or f"retry after {delay}")
+        self.delay = delay
+
+
+class Snooze(Exception):  # noqa: N818
+    """Raise in a handler: run the job again after this time. Costs no attempt.
+
+    Args:
+        delay: "30s", seconds, or a timedelta.
+        reason: Stored with the run.
+    """
+
+    def __init__(self, delay: object, reason: str = "") -> None:
+        super().__init__(reason or f"snooze for {delay}")
+        self.delay = delay
+
+
+class GiveUp(Exception):  # noqa: N818
+    """Raise in a handler: the job is dead, whatever its retry budget.
+
+    Args:
+        reason: Stored as the job's error.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)

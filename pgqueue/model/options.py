@@ -1,0 +1,183 @@
+"""Options of a job: what may be said, what it defaults to, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any, TypedDict
+
+from pgqueue.model.durations import Duration, seconds
+from pgqueue.model.errors import InvalidOption
+
+# The database applies the same values when an option is left out; a test compares both.
+DEFAULT_QUEUE = "default"
+DEFAULT_PRIORITY = 0
+DEFAULT_MAX_RETRIES = 25
+DEFAULT_TIMEOUT = 1800.0
+
+LONGEST_TIMEOUT = 24 * 86400.0
+LONGEST_QUEUE_NAME = 100
+LONGEST_TASK_NAME = 200
+MOST_RETRIES = 32767
+
+
+class Options(TypedDict, total=False):
+    """Options of one enqueue, as keywords of ``using``."""
+
+    queue: str
+    priority: int
+    delay: Duration
+    run_at: datetime
+    max_retries: int
+    timeout: Duration
+    headers: Mapping[str, str]
+    tags: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """Options of a job, checked. None leaves the default to the database.
+
+    Attributes:
+        queue: Name of the queue; "default".
+        priority: 0 to 9, higher is served first; 0.
+        delay: Seconds from the moment the job is written.
+        run_at: Aware datetime; excludes delay.
+        max_retries: Retries after the first attempt; 25.
+        timeout: Seconds that one attempt may take; 1800.
+        headers: Text by name, handed to the handler unchanged.
+        tags: Words to find the job by.
+    """
+
+    queue: str | None = None
+    priority: int | None = None
+    delay: float | None = None
+    run_at: datetime | None = None
+    max_retries: int | None = None
+    timeout: float | None = None
+    headers: Mapping[str, str] | None = None
+    tags: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> JobOptions:
+        """Check options as a caller wrote them.
+
+        Raises:
+            InvalidOption: An option is unknown, of the wrong type, or outside its range.
+        """
+        unknown = options.keys() - _CHECKS.keys()
+        if unknown:
+            raise InvalidOption(
+                f"{', '.join(sorted(unknown))} is not an option of a job.",
+                f"The options are {', '.join(_CHECKS)}.",
+            )
+        checked = cls(**{name: _CHECKS[name](value) for name, value in options.items() if value is not None})
+        if checked.delay is not None and checked.run_at is not None:
+            raise InvalidOption(
+                f"delay={checked.delay} and run_at={checked.run_at} exclude each other.",
+                "Pass the relative delay or the absolute run_at.",
+            )
+        return checked
+
+    def over(self, below: JobOptions) -> JobOptions:
+        """Return these options, with those of ``below`` where nothing is said here."""
+        said = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        if "delay" in said or "run_at" in said:
+            below = replace(below, delay=None, run_at=None)
+        return replace(below, **said)
+
+
+def check_queue(value: object) -> str:
+    """Return a queue's name if it is one."""
+    return _text(value, "queue", LONGEST_QUEUE_NAME)
+
+
+def check_task_name(value: object) -> str:
+    """Return a task's name if it is one."""
+    return _text(value, "task name", LONGEST_TASK_NAME)
+
+
+def check_max_retries(value: object) -> int:
+    """Return a number of retries if it is one."""
+    return _whole_number(value, "max_retries", MOST_RETRIES, "Pass 0 for a single attempt.")
+
+
+def check_timeout(value: object) -> float:
+    """Return seconds of a timeout if it is one."""
+    length = seconds(value, "timeout")
+    if not 0.001 <= length <= LONGEST_TIMEOUT:
+        raise InvalidOption(
+            f"timeout={value!r} is not between 1 ms and 24 days.", "Leave it out for 30 minutes."
+        )
+    return length
+
+
+def check_text(value: object, option: str) -> str:
+    """Return text if PostgreSQL can hold it: no NUL, no lone surrogate."""
+    if not isinstance(value, str):
+        raise InvalidOption(f"{option} {value!r} is not text.", "Pass a str.")
+    if "\0" in value or not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value):
+        raise InvalidOption(
+            f"{option} {value!r} holds a NUL or a lone surrogate, which PostgreSQL cannot store.", "Remove it."
+        )
+    return value
+
+
+def _text(value: object, option: str, longest: int) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= longest:
+        raise InvalidOption(f"{option} {value!r} is not text of 1 to {longest} characters.", "Pass a short name.")
+    return check_text(value, option)
+
+
+def _whole_number(value: object, option: str, most: int, remedy: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise InvalidOption(f"{option}={value!r} is not a whole number from 0 to {most}.", remedy)
+    return value
+
+
+def _priority(value: object) -> int:
+    return _whole_number(value, "priority", 9, "9 is served first, 0 is the default.")
+
+
+def _delay(value: object) -> float:
+    return seconds(value, "delay")
+
+
+def _run_at(value: object) -> datetime:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidOption(
+            f"run_at={value!r} is not a datetime with a time zone.",
+            "Pass datetime.now(timezone.utc) + ..., or use delay= for a relative time.",
+        )
+    return value
+
+
+def _headers(value: object) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise InvalidOption(f"headers={value!r} is not a mapping of text to text.", "Pass a dict.")
+    return {check_text(k, "header name"): check_text(v, f"header {k!r}") for k, v in value.items()}
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidOption(f"tags={value!r} is not a list of text.", 'Pass a list, for example ["billing"].')
+    return tuple(check_text(tag, "tag") for tag in value)
+
+
+_CHECKS = {
+    "queue": check_queue,
+    "priority": _priority,
+    "delay": _delay,
+    "run_at": _run_at,
+    "max_retries": check_max_retries,
+    "timeout": check_timeout,
+    "headers": _headers,
+    "tags": _tags,
+}
+
+
+def as_json(value: Mapping[str, Any]) -> str:
+    """Write a mapping as compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

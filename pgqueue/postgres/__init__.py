@@ -1,0 +1,1 @@
+"""The backend on PostgreSQL. The only package that knows psycopg."""

@@ -1,0 +1,119 @@
+"""Migrations by Alembic, for one schema at a time. The revisions are frozen SQL in alembic/versions."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgqueue.model.errors import BackendUnavailable, ConfigurationError
+from pgqueue.postgres.connections import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
+
+def migrate(settings: Settings, revision: str = "head") -> tuple[str, str]:
+    """Bring the schema to a revision; safe to call from many processes at once.
+
+    Args:
+        revision: "head", "base" (drops everything pgqueue made), or a revision's id.
+
+    Returns:
+        The revisions before and after; "base" is none.
+
+    Raises:
+        BackendUnavailable: The database cannot be reached.
+        ConfigurationError: No such revision.
+    """
+    from alembic import command
+    from alembic.util import CommandError
+    from sqlalchemy import text
+
+    with _connected(settings) as connection:
+        connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"{settings.schema}.migrate"})
+        connection.execute(text(f"create schema if not exists {settings.schema}"))
+        before = _current(connection, settings.schema)
+        config = _config(settings.schema)
+        config.attributes["connection"] = connection
+        try:
+            (command.downgrade if _is_below(revision, before) else command.upgrade)(config, revision)
+        except CommandError as error:
+            raise ConfigurationError(f"Revision {revision!r}: {error}.", "Use head, base, or a revision's id.") from None
+        after = _current(connection, settings.schema)
+        connection.commit()
+    return before, after
+
+
+def pending(settings: Settings) -> tuple[str, str]:
+    """Return the schema's revision and the newest one; they differ when a migration is due."""
+    with _connected(settings) as connection:
+        return _current(connection, settings.schema), head()
+
+
+def as_sql(settings: Settings) -> str:
+    """Return the SQL that brings an empty database to the newest revision."""
+    from alembic import command
+
+    output = io.StringIO()
+    config = _config(settings.schema)
+    config.output_buffer = output
+    command.upgrade(config, "head", sql=True)
+    return output.getvalue()
+
+
+def head() -> str:
+    """Return the newest revision."""
+    from alembic.script import ScriptDirectory
+
+    return str(ScriptDirectory.from_config(_config("pgqueue")).get_current_head())
+
+
+def _is_below(revision: str, current: str) -> bool:
+    return revision == "base" or (revision != "head" and current != "base" and revision < current)
+
+
+def _folder() -> Path:
+    """Return the revisions: inside the package when installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "alembic"
+
+
+def _config(schema: str) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
+    config.attributes["schema"] = schema
+    return config
+
+
+def _current(connection: Connection, schema: str) -> str:
+    from alembic.migration import MigrationContext
+
+    context = MigrationContext.configure(connection, opts={"version_table": "migration", "version_table_schema": schema})
+    return context.get_current_revision() or "base"
+
+
+@contextmanager
+def _connected(settings: Settings) -> Iterator[Connection]:
+    import psycopg
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    parameters = {**settings.parameters("migrate", {}), "autocommit": False}
+    try:
+        raw = psycopg.connect(**parameters)
+    except psycopg.OperationalError as error:
+        raise BackendUnavailable(f"PostgreSQL cannot be reached ({error}).", "Check that it runs and that the DSN is right.") from error
+    engine = create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+        raw.close()

@@ -1,0 +1,76 @@
+"""Pools for producers that pass no handle. A pool belongs to one process, an asynchronous one also to one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from weakref import WeakKeyDictionary
+
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from pgqueue.postgres.connections import UNPINNED, Settings
+
+MAX_SIZE = 8
+
+SyncPool = ConnectionPool[Connection[TupleRow]]
+AsyncPool = AsyncConnectionPool[AsyncConnection[TupleRow]]
+
+
+class Pools:
+    """Opens each pool at its first use and forgets those of a parent process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._parameters = settings.parameters("producer", UNPINNED)
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._sync: SyncPool | None = None
+        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncPool] = WeakKeyDictionary()
+
+    def sync(self) -> SyncPool:
+        """Return the process's pool."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._forget()
+            if self._sync is None:
+                self._sync = ConnectionPool(
+                    kwargs=self._parameters, min_size=0, max_size=MAX_SIZE, open=True, check=ConnectionPool.check_connection
+                )
+            return self._sync
+
+    async def loop(self) -> AsyncPool:
+        """Return the event loop's pool."""
+        running = asyncio.get_running_loop()
+        with self._lock:
+            if self._pid != os.getpid():
+                self._forget()
+            pool = self._async.get(running)
+            if pool is None:
+                pool = self._async[running] = AsyncConnectionPool(
+                    kwargs=self._parameters,
+                    min_size=0,
+                    max_size=MAX_SIZE,
+                    open=False,
+                    check=AsyncConnectionPool.check_connection,
+                )
+        await pool.open()
+        return pool
+
+    def close(self) -> None:
+        """Close the process's pool."""
+        with self._lock:
+            pool, self._sync = self._sync, None
+        if pool is not None and self._pid == os.getpid():
+            pool.close()
+
+    async def aclose(self) -> None:
+        """Close the event loop's pool."""
+        with self._lock:
+            pool = self._async.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.close()

@@ -1,0 +1,228 @@
+"""One registered worker's view of the storage. Each method is one statement of sql/; the cursors are kept here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg.rows import TupleRow
+
+from pgqueue.backend import Answer, Beats, Claim, ClaimedJob, Notice, Outcome, Promotion, Rescue, View, WorkerInfo
+from pgqueue.model.clock import Clock
+from pgqueue.postgres.connections import UNPINNED, Link, Settings
+from pgqueue.postgres.cursor import LaneCursor, Snapshot
+from pgqueue.postgres.heart import PostgresHeart
+from pgqueue.postgres.literals import numbers, texts
+from pgqueue.postgres.notify import notices
+from pgqueue.postgres.partitions import keep_history
+from pgqueue.postgres.upkeep import tidy
+
+PRIORITIES = tuple(range(9, -1, -1))
+_PRIORITIES = numbers(PRIORITIES)
+_LONG_AGO = (datetime(1, 1, 1, tzinfo=UTC), 0)
+_RESCUE_LEASES = 100
+
+
+class PostgresWorker:
+    """The lanes as one worker sees them. See ``backend.WorkerBackend``.
+
+    Args:
+        settings: Where the jobs are.
+        info: Who the worker is.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, settings: Settings, info: WorkerInfo, clock: Clock) -> None:
+        self._settings = settings
+        self._info = info
+        self._clock = clock
+        self._claiming = Link(settings, "claim")
+        self._finishing = Link(settings, "finish")
+        self._moving = Link(settings, "move")
+        self._ready: dict[str, LaneCursor[int]] = {}
+        self._scheduled: dict[str, LaneCursor[tuple[datetime, int]]] = {}
+        self._idle: dict[str, bool] = {}
+        self._generation: dict[str, int | None] = {}
+        self._epochs = (0, 0)
+        self._server_time = 0.0
+        self._unnotified: set[int] | None = None
+
+    async def register(self) -> None:
+        """Make this worker known."""
+        info = self._info
+        who = {"worker": info.id, "name": info.name, "hostname": info.hostname, "pid": info.pid, "version": info.version}
+        await self._moving.run(
+            "worker/register", {**who, "queues": list(info.queues), "concurrency": info.concurrency}
+        )
+
+    async def claim(self, queue: str, lease: int, limit: int) -> Claim:
+        """Take up to ``limit`` ready jobs under a new lease."""
+        await self._claiming.connection()
+        self._forget_after_loss()
+        cursor = self._ready_cursor(queue)
+        reading = cursor.begin(self._clock(), idle=self._idle.get(queue, True))
+        rows = await self._claiming.run(
+            "ready/claim",
+            {
+                "queue": queue,
+                "priorities": _PRIORITIES,
+                "after": numbers(reading.start[p] for p in PRIORITIES),
+                "limit": limit,
+                "worker": self._info.id,
+                "lease": lease,
+            },
+        )
+        taken, last, xmax, in_progress, own, generation, allowed = rows[0][:7]
+        full = taken >= limit
+        if allowed:
+            cursor.finish(reading, dict(last), Snapshot(xmax, in_progress, own), full=full, now=self._clock())
+        self._note_generation(queue, generation)
+        self._idle[queue] = not full
+        return Claim([ClaimedJob(*row[7:], lease, queue) for row in rows[1:]], more=full or cursor.pending)
+
+    async def finish(self, outcomes: Sequence[Outcome], emptied: Sequence[int], now: float) -> list[Answer]:
+        """Record outcomes and drop leases answered earlier."""
+        rows = await self._finishing.run("lease/finish", {**self._runs(outcomes, now), "empty": numbers(emptied)})
+        answers: dict[tuple[int, int], Answer] = {(job_id, run): answer for job_id, run, answer in rows}
+        return [answers[o.id, o.run] for o in outcomes]
+
+    async def settle(self, lost: Sequence[Outcome], now: float) -> set[tuple[int, int]]:
+        """Return (id, run) of lost outcomes that an earlier, unanswered call had recorded."""
+        rows = await self._finishing.run("lease/settle", self._runs(lost, now))
+        return {(job_id, run) for job_id, run in rows}
+
+    async def release(self, leases: Sequence[int]) -> int:
+        """Hand back jobs of leases that the worker does not know."""
+        rows = await self._moving.run("lease/release", {"worker": self._info.id, "leases": numbers(leases)})
+        return int(rows[0][0])
+
+    async def promote(self, queue: str, limit: int) -> Promotion:
+        """Move due jobs of a queue to ready."""
+        await self._moving.connection()
+        self._forget_after_loss()
+        cursor = self._scheduled.setdefault(queue, LaneCursor((0,), _LONG_AGO))
+        reading = cursor.begin(self._clock(), idle=True)
+        due_at, job_id = reading.start[0]
+        rows = await self._moving.run(
+            "scheduled/promote", {"queue": queue, "due_at": due_at, "job_id": job_id, "limit": limit}
+        )
+        taken, last_due, last_id, xmax, in_progress, own, server_time, due_in = rows[0]
+        last = {} if last_due is None else {0: (last_due, last_id)}
+        full = taken >= limit
+        cursor.finish(reading, last, Snapshot(xmax, in_progress, own), full=full, now=self._clock())
+        if server_time < self._server_time:  # the server's clock was set back: due times may lie below the position
+            cursor.reset()
+        self._server_time = server_time
+        return Promotion(taken, full or cursor.pending, due_in)
+
+    async def look(self, queues: Sequence[str]) -> View:
+        """See which queues have work, without taking any."""
+        await self._claiming.connection()
+        self._forget_after_loss()
+        now = self._clock()
+        readings = {queue: self._ready_cursor(queue).begin(now, idle=True) for queue in queues}
+        rows = await self._claiming.run(
+            "ready/look",
+            {
+                "queues": [queue for queue in queues for _ in PRIORITIES],
+                "priorities": numbers(PRIORITIES * len(queues)),
+                "after": numbers(readings[queue].start[p] for queue in queues for p in PRIORITIES),
+            },
+        )
+        ready, due_in = set(), {}
+        for queue, found, paused, due, generation, xmax, in_progress in rows:
+            cursor, seen = self._ready_cursor(queue), Snapshot(xmax, in_progress, None)
+            if found and not paused:
+                ready.add(queue)
+            elif not paused:
+                cursor.finish(readings[queue], {}, seen, full=False, now=self._clock())
+                if cursor.pending:
+                    ready.add(queue)
+            self._note_generation(queue, generation)
+            if due is not None:
+                due_in[queue] = due
+        return View(frozenset(ready), due_in, settled=self._settled(rows))
+
+    async def doze(self, queues: Sequence[str], nap: float) -> None:
+        """Ask to be notified of new jobs; the worker looks by itself every ``nap`` seconds."""
+        await self._claiming.run("idle/enter", {"worker": self._info.id, "queues": list(queues), "nap": nap})
+        await self._claiming.run("idle/fence")
+        self._unnotified = None
+
+    async def awake(self, queues: Sequence[str]) -> None:
+        """Ask for no more notifications."""
+        await self._claiming.run("idle/leave", {"worker": self._info.id, "queues": list(queues)})
+
+    async def beats(self) -> Beats:
+        """Read every worker's beat counter."""
+        ids, beats, orphans = (await self._moving.run("worker/beats"))[0]
+        return Beats(dict(zip(ids, beats, strict=True)), orphans)
+
+    async def rescue(self, silent: Mapping[int, int]) -> Rescue:
+        """Hand back the jobs of silent workers and of leases without a worker."""
+        rows = await self._moving.run(
+            "worker/rescue", {"ids": numbers(silent), "beats": numbers(silent.values()), "limit": _RESCUE_LEASES}
+        )
+        return Rescue(*rows[0])
+
+    async def tidy(self) -> None:
+        """Vacuum the lanes."""
+        await tidy(self._settings)
+
+    async def keep_history(self, days: int) -> None:
+        """Create the partitions ahead, retire those older than ``days``."""
+        link = Link(self._settings, "history", UNPINNED)
+        try:
+            await keep_history(link, self._settings, days)
+        finally:
+            await link.close()
+
+    def notices(self) -> AsyncIterator[Notice]:
+        """Yield notifications until the connection breaks."""
+        return notices(self._settings)
+
+    def heart(self) -> PostgresHeart:
+        """Return the worker's heartbeat, to be called from a thread."""
+        return PostgresHeart(self._settings, self._info.id)
+
+    async def leave(self) -> None:
+        """Take the worker off the list."""
+        await self._moving.run("worker/leave", {"worker": self._info.id})
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for link in (self._claiming, self._finishing, self._moving):
+            await link.close()
+
+    def _runs(self, outcomes: Sequence[Outcome], now: float) -> dict[str, Any]:
+        return {
+            "worker": self._info.id,
+            "id": numbers(o.id for o in outcomes),
+            "run": numbers(o.run for o in outcomes),
+            "lease": numbers(o.lease for o in outcomes),
+            "outcome": texts(o.verdict for o in outcomes),
+            "delay": numbers(o.delay for o in outcomes),
+            "ago": numbers(None if o.started is None else max(0.0, now - o.started) for o in outcomes),
+            "error": texts(o.error for o in outcomes),
+        }
+
+    def _ready_cursor(self, queue: str) -> LaneCursor[int]:
+        return self._ready.setdefault(queue, LaneCursor(PRIORITIES, 0))
+
+    def _note_generation(self, queue: str, generation: int | None) -> None:
+        if self._generation.setdefault(queue, generation) != generation:
+            self._generation[queue] = generation
+            self._ready_cursor(queue).scan_soon()
+
+    def _settled(self, rows: Sequence[TupleRow]) -> bool:
+        in_progress = {xid for row in rows for xid in row[6]}
+        self._unnotified = in_progress if self._unnotified is None else self._unnotified & in_progress
+        return not self._unnotified
+
+    def _forget_after_loss(self) -> None:
+        """A new connection may speak to another server, or to the same one restored: positions mean nothing there."""
+        epochs = (self._claiming.epoch, self._moving.epoch)
+        if epochs != self._epochs:
+            self._epochs = epochs
+            self._ready, self._scheduled, self._server_time = {}, {}, 0.0
