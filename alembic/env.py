@@ -1,6 +1,6 @@
 """Run the migrations of one pgqueue schema; called by pgqueue.postgres.migrate, which sets the attributes.
 
-The schema's name is validated there to be a plain lower-case identifier, so it can stand in SQL text as it is.
+``schema`` is the schema's name, ``quoted`` is the same as it stands in SQL text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ options = {
 if context.is_offline_mode():
     context.configure(dialect_name="postgresql", literal_binds=True, **options)
     with context.begin_transaction():
-        context.get_context().impl.static_output(f"CREATE SCHEMA IF NOT EXISTS {schema};")
+        context.get_context().impl.static_output(f"CREATE SCHEMA IF NOT EXISTS {config.attributes['quoted']};")
         context.run_migrations()
 else:
     context.configure(connection=config.attributes["connection"], **options)

@@ -26,7 +26,7 @@ def downgrade() -> None:
 def _run(file: Path) -> None:
     """Execute a file as it is: no bind parameters, so that % and : in its text mean nothing."""
     context = op.get_context()
-    sql = file.read_text().replace("{schema}", context.opts["schema"])
+    sql = file.read_text().replace("{schema}", op.get_context().config.attributes["quoted"])
     if context.as_sql:
         context.impl.static_output(sql)
     else:

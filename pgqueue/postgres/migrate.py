@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pgqueue.model.errors import BackendUnavailable, ConfigurationError
 from pgqueue.postgres.connections import Settings
+from pgqueue.postgres.statements import quoted
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -35,7 +36,7 @@ def migrate(settings: Settings, revision: str = "head") -> tuple[str, str]:
 
     with _connected(settings) as connection:
         connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"{settings.schema}.migrate"})
-        connection.execute(text(f"create schema if not exists {settings.schema}"))
+        connection.execute(text(f"create schema if not exists {quoted(settings.schema)}"))
         before = _current(connection, settings.schema)
         config = _config(settings.schema)
         config.attributes["connection"] = connection
@@ -88,7 +89,7 @@ def _config(schema: str) -> Config:
 
     config = Config()
     config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
-    config.attributes["schema"] = schema
+    config.attributes.update(schema=schema, quoted=quoted(schema))
     return config
 
 

@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from importlib import resources
 
+from psycopg import sql
+
 from pgqueue.model.errors import ConfigurationError
 
 _COMMENT = re.compile(r"\s*--.*$", re.MULTILINE)
@@ -13,7 +15,7 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 
 
 def check_schema(schema: str) -> str:
-    """Return the schema's name if it can stand in SQL text without quotes.
+    """Return the schema's name if it is a plain one; SQL text quotes it all the same, for it may be a reserved word.
 
     Raises:
         ConfigurationError: It is not a plain lower-case identifier of at most 40 characters.
@@ -26,6 +28,11 @@ def check_schema(schema: str) -> str:
     return schema
 
 
+def quoted(schema: str) -> str:
+    """Return the schema's name as it stands in SQL text."""
+    return sql.Identifier(schema).as_string()
+
+
 @lru_cache(maxsize=None)
 def statement(name: str, schema: str) -> bytes:
     """Return the text of sql/<name>.sql for this schema, without its comments.
@@ -35,4 +42,4 @@ def statement(name: str, schema: str) -> bytes:
         schema: Checked by check_schema.
     """
     text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
-    return _COMMENT.sub("", text).replace("{schema}", schema).strip().encode()
+    return _COMMENT.sub("", text).replace("{schema}", quoted(schema)).strip().encode()

@@ -99,3 +99,24 @@ create table {schema}.schedule_tick (
   skipped_count integer     not null default 0,
   primary key (schedule, tick)
 );
+
+-- Where these jobs belong. A restored copy finds another system or database here, and its workers refuse to run the jobs
+-- until somebody adopts it.
+create table {schema}.home (
+  one               boolean     primary key default true check (one),
+  system_identifier bigint      not null,
+  database_oid      bigint      not null,
+  adopted_at        timestamptz not null default clock_timestamp()
+);
+
+create function {schema}.adopt() returns boolean language sql volatile as $$
+  with here as (
+    select s.system_identifier, d.oid::bigint as database_oid
+    from pg_control_system() s, pg_database d where d.datname = current_database()
+  )
+  insert into {schema}.home (system_identifier, database_oid) select h.system_identifier, h.database_oid from here h
+  on conflict (one) do update set (system_identifier, database_oid, adopted_at) =
+    (excluded.system_identifier, excluded.database_oid, clock_timestamp())
+  returning true
+$$;
+select {schema}.adopt();

@@ -1,0 +1,1 @@
+"""The worker: one service a file, each with start, run_once and stop. It knows the backend's protocol only."""

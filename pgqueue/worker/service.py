@@ -1,0 +1,86 @@
+"""The one shape of all background services.
+
+A service never ends the process and never dies silently: an error is told once, and tried again with capped back-off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from pgqueue.telemetry.events import Events
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 15.0
+
+
+class Service:
+    """Calls ``run_once`` again and again, after the pause that it asks for or when woken.
+
+    Args:
+        events: Where failures are told.
+    """
+
+    name = "service"
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._failures = 0
+        self.stopping = False
+
+    async def run_once(self) -> float | None:
+        """Do one round; return the seconds until the next, None to wait until woken."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Begin to run in the background."""
+        self._task = asyncio.create_task(self._run(), name=f"pgqueue {self.name}")
+
+    def wake(self) -> None:
+        """Run the next round now."""
+        self._woken.set()
+
+    async def stop(self) -> None:
+        """Finish the present round and end."""
+        self.stopping = True
+        self.wake()
+        if self._task is not None:
+            await self._task
+
+    async def cancel(self) -> None:
+        """End without finishing the present round."""
+        self.stopping = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while not self.stopping:
+            try:
+                pause = await self.run_once()
+                self._failures = 0
+            except Exception as error:  # noqa: BLE001 - told, and tried again
+                pause = self._failed(error)
+            if not self.stopping:
+                await self._sleep(pause)
+
+    def _failed(self, error: Exception) -> float:
+        self._failures += 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10)) * random.uniform(0.8, 1.2)
+        self.events.emit(
+            "service.failed", service=self.name, error=f"{type(error).__name__}: {error}", again_in=round(pause, 2)
+        )
+        return pause
+
+    async def _sleep(self, pause: float | None) -> None:
+        if pause != 0:
+            try:
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+        else:
+            await asyncio.sleep(0)
+        self._woken.clear()
