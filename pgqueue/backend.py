@@ -6,33 +6,15 @@ Every method may raise BackendUnavailable when the database cannot be reached; t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from pgqueue.model.job import JobSpec
+from pgqueue.model.job import ClaimedJob, JobSpec
 
 Verdict: TypeAlias = Literal["succeeded", "dead", "cancelled", "retry", "snooze", "release"]
 Answer: TypeAlias = Literal["done", "locked", "lost"]
-
-
-class ClaimedJob(NamedTuple):
-    """A job that this worker holds. A tuple, because one is made per job."""
-
-    id: int
-    run: int
-    attempt: int
-    crashes: int
-    max_retries: int
-    timeout_ms: int
-    task: str
-    args: str | None
-    headers: Mapping[str, str] | None
-    tags: Sequence[str] | None
-    enqueued_at: datetime
-    lease: int
-    queue: str
 
 
 class Outcome(NamedTuple):
@@ -72,22 +54,27 @@ class View:
 
     Attributes:
         ready: Queues with something to claim.
-        due_in: Seconds until the next scheduled job, per queue that has one.
         settled: False while a transaction may still commit jobs without a notification.
     """
 
     ready: frozenset[str]
-    due_in: Mapping[str, float]
     settled: bool
 
 
 @dataclass(frozen=True, slots=True)
+class Agenda:
+    """What is due: queues with due jobs, and seconds until the next job of any queue (None: none waits)."""
+
+    due: frozenset[str]
+    next_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Promotion:
-    """What a promotion did: entries moved, whether more are due now, seconds until the next (None: none waits)."""
+    """What a promotion did: entries moved, and whether more are due now."""
 
     moved: int
     more: bool
-    due_in: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +132,7 @@ class Notice(NamedTuple):
 class Heart(Protocol):
     """A worker's heartbeat, called from a thread of its own."""
 
-    def beat(self) -> Pulse:
+    def beat(self, worker: int) -> Pulse:
         """Say that the worker lives. Asynq: extend the leases of all running tasks, write the server's keys."""
         ...
 
@@ -155,17 +142,17 @@ class Heart(Protocol):
 
 
 class WorkerBackend(Protocol):
-    """The storage as one registered worker sees it. Called from one event loop."""
+    """The storage as one worker sees it. Called from one event loop."""
 
-    async def register(self) -> None:
-        """Make this worker known. Asynq: write the server's and workers' keys."""
+    async def register(self, info: WorkerInfo) -> None:
+        """Make this worker known; later calls act in its name. Asynq: write the server's and workers' keys."""
         ...
 
     async def claim(self, queue: str, lease: int, limit: int) -> Claim:
         """Take up to ``limit`` ready jobs under a new lease. Asynq: dequeue, one task a call, lease of 30 s."""
         ...
 
-    async def finish(self, outcomes: Sequence[Outcome], emptied: Sequence[int], now: float) -> list[Answer]:
+    async def finish(self, outcomes: Sequence[Outcome], emptied: Collection[int], now: float) -> list[Answer]:
         """Record outcomes, in their order, and drop leases answered earlier. Asynq: done, retry, archive, requeue."""
         ...
 
@@ -175,10 +162,6 @@ class WorkerBackend(Protocol):
 
     async def release(self, leases: Sequence[int]) -> int:
         """Hand back jobs of leases that the worker does not know. Asynq: left to the recoverer."""
-        ...
-
-    async def promote(self, queue: str, limit: int) -> Promotion:
-        """Move due jobs to ready. Asynq: forwarder, every 5 s."""
         ...
 
     async def look(self, queues: Sequence[str]) -> View:
@@ -191,6 +174,14 @@ class WorkerBackend(Protocol):
 
     async def awake(self, queues: Sequence[str]) -> None:
         """Ask for no more notifications. Asynq: nothing alike."""
+        ...
+
+    async def agenda(self, queues: Sequence[str]) -> Agenda:
+        """See which queues have due jobs. Asynq: nothing alike."""
+        ...
+
+    async def promote(self, queue: str, limit: int) -> Promotion:
+        """Move due jobs to ready. Asynq: forwarder, every 5 s."""
         ...
 
     async def beats(self) -> Beats:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeAlias, overload
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 from typing_extensions import TypeVar, Unpack
 
 from pgqueue.model.errors import ConfigurationError, InvalidArguments, TaskError
-from pgqueue.model.job import Job, JobSpec
+from pgqueue.model.job import ClaimedJob, Job, JobSpec
 from pgqueue.model.options import JobOptions, Options, check_task_name
 from pgqueue.model.payload import CallShape
 from pgqueue.model.retry import RetryPolicy
@@ -66,6 +67,9 @@ class Producer(Protocol):
         ...
 
 
+CURRENT: ContextVar[ClaimedJob | None] = ContextVar("pgqueue_job", default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class JobContext(Generic[D_co]):
     """What a handler may know of the job that it runs: the first parameter of a task declared with context=True.
@@ -88,6 +92,28 @@ class JobContext(Generic[D_co]):
     tags: tuple[str, ...]
     deps: D_co
 
+    @classmethod
+    def of(cls, job: ClaimedJob, deps: Any = None) -> JobContext[Any]:
+        """Return the context of a job that runs here."""
+        return JobContext(
+            id=str(job.id),
+            task=job.task,
+            queue=job.queue,
+            run=job.run,
+            attempt=job.attempt + 1,
+            max_retries=job.max_retries,
+            enqueued_at=job.enqueued_at,
+            headers=job.headers or {},
+            tags=tuple(job.tags or ()),
+            deps=deps,
+        )
+
+
+def current() -> JobContext[None] | None:
+    """Return the context of the job that this code runs for, None outside a job; for helpers deep in a handler."""
+    job = CURRENT.get()
+    return None if job is None else JobContext.of(job)
+
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
@@ -105,7 +131,9 @@ class Declaration:
 class SyncTask(Generic[P, R]):
     """A task on a synchronous handle."""
 
-    def __init__(self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = None) -> None:
+    def __init__(
+        self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = None
+    ) -> None:
         self._declaration = declaration
         self._producer = producer
         self._options = options
@@ -141,7 +169,9 @@ class SyncTask(Generic[P, R]):
 class AsyncTask(Generic[P, R]):
     """A task on an asynchronous handle."""
 
-    def __init__(self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = None) -> None:
+    def __init__(
+        self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = None
+    ) -> None:
         self._declaration = declaration
         self._producer = producer
         self._options = options
@@ -281,7 +311,8 @@ class Registry:
         known = self._tasks.get(declaration.name)
         if known is not None and known.function.__code__ is not declaration.function.__code__:
             raise TaskError(
-                f"Two functions declare the task {declaration.name!r}.", "Give one of them another name with name=."
+                f"Two functions declare the task {declaration.name!r}.",
+                "Give one of them another name with name=.",
             )
         self._tasks[declaration.name] = declaration
 

@@ -5,8 +5,8 @@ Static checkers see a wrong call first. This finds what reaches run time: values
 
 from __future__ import annotations
 
-import collections.abc as abc
 import types
+from collections import abc
 from collections.abc import Callable
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -14,7 +14,7 @@ _LISTS = (list, abc.Sequence, abc.Iterable, abc.Collection)
 _MAPS = (dict, abc.Mapping, abc.MutableMapping)
 
 
-def fits(value: object, annotation: Any) -> bool:
+def fits(value: object, annotation: Any) -> bool:  # noqa: PLR0911 - one line a kind
     """Say whether the value fits; True for annotations that are not checked."""
     if annotation is None or annotation is type(None):
         return value is None

@@ -74,7 +74,7 @@ class EmbeddedUnavailable(PgQueueError):
     """The embedded PostgreSQL cannot run on this machine or with these settings."""
 
 
-class RetryAfter(Exception):  # noqa: N818 - raised by handlers as a verb, not as an error
+class RetryAfter(Exception):
     """Raise in a handler: run the job again after this time. Costs an attempt.
 
     Args:
@@ -87,7 +87,7 @@ class RetryAfter(Exception):  # noqa: N818 - raised by handlers as a verb, not a
         self.delay = delay
 
 
-class Snooze(Exception):  # noqa: N818
+class Snooze(Exception):
     """Raise in a handler: run the job again after this time. Costs no attempt.
 
     Args:
@@ -100,7 +100,7 @@ class Snooze(Exception):  # noqa: N818
         self.delay = delay
 
 
-class GiveUp(Exception):  # noqa: N818
+class GiveUp(Exception):
     """Raise in a handler: the job is dead, whatever its retry budget.
 
     Args:

@@ -1,9 +1,11 @@
-"""A job before it is stored, and what the caller holds afterwards."""
+"""A job before it is stored, what the caller holds afterwards, and what a worker holds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from datetime import datetime
+from typing import Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
@@ -42,3 +44,21 @@ class Job(Generic[R]):
     task: str
     queue: str
     created: bool = True
+
+
+class ClaimedJob(NamedTuple):
+    """A job that this worker holds. A tuple, because one is made per job."""
+
+    id: int
+    run: int
+    attempt: int
+    crashes: int
+    max_retries: int
+    timeout_ms: int
+    task: str
+    args: str
+    headers: Mapping[str, str] | None
+    tags: Sequence[str] | None
+    enqueued_at: datetime
+    lease: int
+    queue: str

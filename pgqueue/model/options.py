@@ -73,7 +73,8 @@ class JobOptions:
                 f"{', '.join(sorted(unknown))} is not an option of a job.",
                 f"The options are {', '.join(_CHECKS)}.",
             )
-        checked = cls(**{name: _CHECKS[name](value) for name, value in options.items() if value is not None})
+        chosen: dict[str, Any] = {name: _CHECKS[name](value) for name, value in options.items() if value is not None}
+        checked = cls(**chosen)
         if checked.delay is not None and checked.run_at is not None:
             raise InvalidOption(
                 f"delay={checked.delay} and run_at={checked.run_at} exclude each other.",
@@ -108,9 +109,7 @@ def check_timeout(value: object) -> float:
     """Return seconds of a timeout if it is one."""
     length = seconds(value, "timeout")
     if not 0.001 <= length <= LONGEST_TIMEOUT:
-        raise InvalidOption(
-            f"timeout={value!r} is not between 1 ms and 24 days.", "Leave it out for 30 minutes."
-        )
+        raise InvalidOption(f"timeout={value!r} is not between 1 ms and 24 days.", "Leave it out for 30 minutes.")
     return length
 
 
@@ -118,9 +117,10 @@ def check_text(value: object, option: str) -> str:
     """Return text if PostgreSQL can hold it: no NUL, no lone surrogate."""
     if not isinstance(value, str):
         raise InvalidOption(f"{option} {value!r} is not text.", "Pass a str.")
-    if "\0" in value or not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value):
+    if "\0" in value or (not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value)):
         raise InvalidOption(
-            f"{option} {value!r} holds a NUL or a lone surrogate, which PostgreSQL cannot store.", "Remove it."
+            f"{option} {value!r} holds a NUL or a lone surrogate, which PostgreSQL cannot store.",
+            "Remove it.",
         )
     return value
 

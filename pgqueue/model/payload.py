@@ -40,7 +40,11 @@ class CallShape:
         self.signature = signature.replace(parameters=parameters)
         self._hints = _hints(function)
         kinds = {p.kind for p in parameters}
-        self.by_name = not kinds & {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+        self.by_name = not kinds & {
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.VAR_POSITIONAL,
+            inspect.Parameter.VAR_KEYWORD,
+        }
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """Bind a call and write its arguments.
@@ -69,11 +73,12 @@ class CallShape:
         stored: dict[str, Any] = json.loads(text)
         if self.by_name:
             return (), stored
-        bound = inspect.BoundArguments(self.signature, {})  # type: ignore[arg-type]
+        bound = inspect.BoundArguments(self.signature, {})
         unknown = stored.keys() - self.signature.parameters.keys()
         if unknown:
             raise InvalidArguments(
-                f"{self.name} has no parameter {', '.join(sorted(unknown))}.", f"Its signature is {self.signature}."
+                f"{self.name} has no parameter {', '.join(sorted(unknown))}.",
+                f"Its signature is {self.signature}.",
             )
         for name, parameter in self.signature.parameters.items():
             if name in stored:
@@ -101,7 +106,8 @@ class CallShape:
             raise InvalidPayload(f"{self.name}: the arguments are not JSON ({_reason(error)}).", _REMEDY) from None
         if "\\u0000" in text and "\0" in text.replace("\\\\", "").replace("\\u0000", "\0"):
             raise InvalidPayload(
-                f"{self.name}: the arguments hold a NUL character, which PostgreSQL's jsonb cannot store.", "Remove it."
+                f"{self.name}: the arguments hold a NUL character, which PostgreSQL's jsonb cannot store.",
+                "Remove it.",
             )
         if size > LARGEST_PAYLOAD:
             raise InvalidPayload(

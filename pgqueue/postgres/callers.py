@@ -7,11 +7,13 @@ with the rows of the session. Neither SQLAlchemy nor its classes are imported; w
 from __future__ import annotations
 
 import inspect
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from psycopg import AsyncConnection, Connection
 
 from pgqueue.model.errors import HandleError
+
+Driver = TypeVar("Driver", Connection[Any], AsyncConnection[Any])
 
 _KNOWN = "a psycopg Connection or AsyncConnection, or a SQLAlchemy Session or AsyncSession"
 
@@ -24,14 +26,15 @@ def sync_connection(handle: Any) -> Connection[Any]:
     """
     if isinstance(handle, AsyncConnection) or _is_async_sqlalchemy(handle):
         raise HandleError(
-            f"{_name(handle)} is asynchronous and enqueue is not.", "Write: await task.using(handle).aenqueue(...)"
+            f"{_name(handle)} is asynchronous and enqueue is not.",
+            "Write: await task.using(handle).aenqueue(...)",
         )
     if not isinstance(handle, Connection):
         connection = handle.connection() if _is_session(handle) else handle
         if not hasattr(connection, "exec_driver_sql"):
             _unknown(handle)
-        handle = _driver(connection.connection.driver_connection, Connection)
-    return _open(handle)
+        handle = connection.connection.driver_connection
+    return _open(handle, Connection)
 
 
 async def async_connection(handle: Any) -> AsyncConnection[Any]:
@@ -41,16 +44,17 @@ async def async_connection(handle: Any) -> AsyncConnection[Any]:
         HandleError: The handle is synchronous, unknown, closed, or runs on another driver.
     """
     if isinstance(handle, AsyncConnection):
-        return _open(handle)
+        return _open(handle, AsyncConnection)
     if not _is_async_sqlalchemy(handle):
         if isinstance(handle, Connection) or _is_session(handle) or hasattr(handle, "exec_driver_sql"):
             raise HandleError(
-                f"{_name(handle)} is synchronous and aenqueue is not.", "Write: task.using(handle).enqueue(...)"
+                f"{_name(handle)} is synchronous and aenqueue is not.",
+                "Write: task.using(handle).enqueue(...)",
             )
         _unknown(handle)
     connection = await handle.connection() if _is_session(handle) else handle
     raw = await connection.get_raw_connection()
-    return _open(_driver(raw.driver_connection, AsyncConnection))
+    return _open(raw.driver_connection, AsyncConnection)
 
 
 def _is_session(handle: Any) -> bool:
@@ -62,17 +66,13 @@ def _is_async_sqlalchemy(handle: Any) -> bool:
     return inspect.iscoroutinefunction(method) or hasattr(handle, "get_raw_connection")
 
 
-def _driver(connection: Any, kind: type[Any]) -> Any:
+def _open(connection: Any, kind: type[Driver]) -> Driver:
     if not isinstance(connection, kind):
         driver = type(connection).__module__.split(".")[0]
         raise HandleError(
             f"The engine of this handle runs on {driver}, not on psycopg 3.",
             "Create it with postgresql+psycopg:// (also for create_async_engine).",
         )
-    return connection
-
-
-def _open(connection: Any) -> Any:
     if connection.closed:
         raise HandleError("The connection is closed.", "Pass one that is open.")
     return connection

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import TupleRow, tuple_row
 
-from pgqueue.model.errors import BackendUnavailable, HandleError, PgQueueError, SchemaError
+from pgqueue.model.errors import BackendUnavailable, HandleError, InvalidPayload, PgQueueError, SchemaError
 from pgqueue.postgres.statements import statement
 
 # Startup options of the connections that run hot statements. With a snapshot held somewhere the statistics of a lane lie,
@@ -58,9 +58,13 @@ class Settings:
 
 def explain(error: psycopg.Error, schema: str, *, broken: bool) -> PgQueueError | None:
     """Return our error for a driver's error that a caller can do something about, else None."""
-    if isinstance(error, errors.UndefinedFunction | errors.UndefinedTable | errors.InvalidSchemaName | errors.UndefinedColumn):
+    if isinstance(
+        error,
+        errors.UndefinedFunction | errors.UndefinedTable | errors.InvalidSchemaName | errors.UndefinedColumn,
+    ):
         return SchemaError(
-            f'The database has no schema "{schema}" of this version ({_first_line(error)}).', "Run: pgqueue migrate"
+            f'The database has no schema "{schema}" of this version ({_first_line(error)}).',
+            "Run: pgqueue migrate",
         )
     if isinstance(error, errors.InFailedSqlTransaction):
         return HandleError(
@@ -72,9 +76,12 @@ def explain(error: psycopg.Error, schema: str, *, broken: bool) -> PgQueueError 
             "The transaction of this connection is read only, so nothing can be enqueued in it.",
             "Use a connection to the primary in a read-write transaction.",
         )
+    if isinstance(error, psycopg.DataError):
+        return InvalidPayload(f"PostgreSQL refuses a value ({_first_line(error)}).", "Pass another one.")
     if broken or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
         return BackendUnavailable(
-            f"PostgreSQL cannot be reached ({_first_line(error)}).", "Check that it runs and that the DSN is right."
+            f"PostgreSQL cannot be reached ({_first_line(error)}).",
+            "Check that it runs and that the DSN is right.",
         )
     return None
 

@@ -52,7 +52,7 @@ class LaneCursor(Generic[Key]):
     """
 
     def __init__(self, levels: Sequence[int], origin: Key) -> None:
-        self._origin = origin
+        self._origin: Key = origin
         self._levels = tuple(levels)
         self.reset()
 
@@ -125,6 +125,6 @@ class LaneCursor(Generic[Key]):
             self.position[level] = max(self.position[level], last)
 
     def _set_floors(self, seen: Snapshot, before: dict[int, Key]) -> None:
-        own = seen.own if seen.own is not None else seen.xmax
+        own: int = seen.xmax if seen.own is None else seen.own
         for xid in (*seen.in_progress, *range(seen.xmax, own)):
             self._floors.setdefault(xid, before)

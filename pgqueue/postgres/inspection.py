@@ -21,7 +21,13 @@ class PostgresInspection:
 
     def jobs(self, which: JobFilter) -> list[JobRecord]:
         """List jobs, newest first."""
-        wanted = {"id": which.id, "state": which.state, "queue": which.queue, "task": which.task, "limit": which.limit}
+        wanted = {
+            "id": which.id,
+            "state": which.state,
+            "queue": which.queue,
+            "task": which.task,
+            "limit": which.limit,
+        }
         return [JobRecord(*row) for row in self._run("jobs/list", wanted)]
 
     def attempts(self, job_id: str) -> list[AttemptRecord]:

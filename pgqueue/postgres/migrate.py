@@ -35,7 +35,10 @@ def migrate(settings: Settings, revision: str = "head") -> tuple[str, str]:
     from sqlalchemy import text
 
     with _connected(settings) as connection:
-        connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"{settings.schema}.migrate"})
+        connection.execute(
+            text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+            {"name": f"{settings.schema}.migrate"},
+        )
         connection.execute(text(f"create schema if not exists {quoted(settings.schema)}"))
         before = _current(connection, settings.schema)
         config = _config(settings.schema)
@@ -43,7 +46,9 @@ def migrate(settings: Settings, revision: str = "head") -> tuple[str, str]:
         try:
             (command.downgrade if _is_below(revision, before) else command.upgrade)(config, revision)
         except CommandError as error:
-            raise ConfigurationError(f"Revision {revision!r}: {error}.", "Use head, base, or a revision's id.") from None
+            raise ConfigurationError(
+                f"Revision {revision!r}: {error}.", "Use head, base, or a revision's id."
+            ) from None
         after = _current(connection, settings.schema)
         connection.commit()
     return before, after
@@ -96,7 +101,9 @@ def _config(schema: str) -> Config:
 def _current(connection: Connection, schema: str) -> str:
     from alembic.migration import MigrationContext
 
-    context = MigrationContext.configure(connection, opts={"version_table": "migration", "version_table_schema": schema})
+    context = MigrationContext.configure(
+        connection, opts={"version_table": "migration", "version_table_schema": schema}
+    )
     return context.get_current_revision() or "base"
 
 
@@ -110,7 +117,9 @@ def _connected(settings: Settings) -> Iterator[Connection]:
     try:
         raw = psycopg.connect(**parameters)
     except psycopg.OperationalError as error:
-        raise BackendUnavailable(f"PostgreSQL cannot be reached ({error}).", "Check that it runs and that the DSN is right.") from error
+        raise BackendUnavailable(
+            f"PostgreSQL cannot be reached ({error}).", "Check that it runs and that the DSN is right."
+        ) from error
     engine = create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=NullPool)
     try:
         with engine.connect() as connection:

@@ -39,6 +39,11 @@ async def _retire(
             detach = sql.SQL("alter table {} detach partition {} {}")
             await connection.execute(detach.format(sql.Identifier(schema, parent), partition, how))
         await connection.execute(sql.SQL("drop table if exists {}").format(partition))
-    except (errors.QueryCanceled, errors.LockNotAvailable, errors.ObjectNotInPrerequisiteState, errors.UndefinedTable):
+    except (
+        errors.QueryCanceled,
+        errors.LockNotAvailable,
+        errors.ObjectNotInPrerequisiteState,
+        errors.UndefinedTable,
+    ):
         return False
     return True

@@ -39,7 +39,11 @@ class Pools:
                 self._forget()
             if self._sync is None:
                 self._sync = ConnectionPool(
-                    kwargs=self._parameters, min_size=0, max_size=MAX_SIZE, open=True, check=ConnectionPool.check_connection
+                    kwargs=self._parameters,
+                    min_size=0,
+                    max_size=MAX_SIZE,
+                    open=True,
+                    check=ConnectionPool.check_connection,
                 )
             return self._sync
 

@@ -86,7 +86,7 @@ def parameters(specs: Sequence[JobSpec[Any]]) -> dict[str, str]:
         "args": texts(spec.args for spec in specs),
         "priority": numbers(o.priority for o in options),
         "delay": numbers(o.delay for o in options),
-        "run_at": texts(o.run_at and o.run_at.isoformat() for o in options),
+        "run_at": texts(None if o.run_at is None else o.run_at.isoformat() for o in options),
         "max_retries": numbers(o.max_retries for o in options),
         "timeout_ms": numbers(o.timeout and max(1, round(o.timeout * 1000)) for o in options),
         "more": texts(_more(o) for o in options),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 
 from psycopg import sql
@@ -33,7 +33,7 @@ def quoted(schema: str) -> str:
     return sql.Identifier(schema).as_string()
 
 
-@lru_cache(maxsize=None)
+@cache
 def statement(name: str, schema: str) -> bytes:
     """Return the text of sql/<name>.sql for this schema, without its comments.
 

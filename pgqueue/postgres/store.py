@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from psycopg import errors
 from psycopg.rows import TupleRow
 
-from pgqueue.backend import Answer, Beats, Claim, ClaimedJob, Notice, Outcome, Promotion, Rescue, View, WorkerInfo
+from pgqueue.backend import (
+    Agenda,
+    Answer,
+    Beats,
+    Claim,
+    Notice,
+    Outcome,
+    Promotion,
+    Rescue,
+    View,
+    WorkerInfo,
+)
 from pgqueue.model.clock import Clock
+from pgqueue.model.errors import ConfigurationError
+from pgqueue.model.job import ClaimedJob
 from pgqueue.postgres.connections import UNPINNED, Link, Settings
 from pgqueue.postgres.cursor import LaneCursor, Snapshot
 from pgqueue.postgres.heart import PostgresHeart
@@ -29,14 +43,13 @@ class PostgresWorker:
 
     Args:
         settings: Where the jobs are.
-        info: Who the worker is.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, settings: Settings, info: WorkerInfo, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self._info = info
         self._clock = clock
+        self._worker = 0
         self._claiming = Link(settings, "claim")
         self._finishing = Link(settings, "finish")
         self._moving = Link(settings, "move")
@@ -48,13 +61,28 @@ class PostgresWorker:
         self._server_time = 0.0
         self._unnotified: set[int] | None = None
 
-    async def register(self) -> None:
-        """Make this worker known."""
-        info = self._info
-        who = {"worker": info.id, "name": info.name, "hostname": info.hostname, "pid": info.pid, "version": info.version}
-        await self._moving.run(
+    async def register(self, info: WorkerInfo) -> None:
+        """Make this worker known; later calls act in its name.
+
+        Raises:
+            ConfigurationError: The database is a copy of the one where the jobs belong.
+        """
+        who = {
+            "worker": info.id,
+            "name": info.name,
+            "hostname": info.hostname,
+            "pid": info.pid,
+            "version": info.version,
+        }
+        rows = await self._moving.run(
             "worker/register", {**who, "queues": list(info.queues), "concurrency": info.concurrency}
         )
+        if not rows[0][0]:
+            raise ConfigurationError(
+                "This database is a copy: its jobs belong to another server, which may still run them.",
+                "If they are to run here, run: pgqueue adopt",
+            )
+        self._worker = info.id
 
     async def claim(self, queue: str, lease: int, limit: int) -> Claim:
         """Take up to ``limit`` ready jobs under a new lease."""
@@ -69,7 +97,7 @@ class PostgresWorker:
                 "priorities": _PRIORITIES,
                 "after": numbers(reading.start[p] for p in PRIORITIES),
                 "limit": limit,
-                "worker": self._info.id,
+                "worker": self._worker,
                 "lease": lease,
             },
         )
@@ -79,11 +107,16 @@ class PostgresWorker:
             cursor.finish(reading, dict(last), Snapshot(xmax, in_progress, own), full=full, now=self._clock())
         self._note_generation(queue, generation)
         self._idle[queue] = not full
-        return Claim([ClaimedJob(*row[7:], lease, queue) for row in rows[1:]], more=full or cursor.pending)
+        return Claim([ClaimedJob._make((*row[7:], lease, queue)) for row in rows[1:]], more=full or cursor.pending)
 
-    async def finish(self, outcomes: Sequence[Outcome], emptied: Sequence[int], now: float) -> list[Answer]:
+    async def finish(self, outcomes: Sequence[Outcome], emptied: Collection[int], now: float) -> list[Answer]:
         """Record outcomes and drop leases answered earlier."""
-        rows = await self._finishing.run("lease/finish", {**self._runs(outcomes, now), "empty": numbers(emptied)})
+        parameters = {**self._runs(outcomes, now), "empty": numbers(emptied)}
+        try:
+            rows = await self._finishing.run("lease/finish", parameters)
+        except errors.CheckViolation:  # nobody made today's partition: midnight passed while the janitor was away
+            await self._finishing.run("upkeep/make_partitions", {"days": 1})
+            rows = await self._finishing.run("lease/finish", parameters)
         answers: dict[tuple[int, int], Answer] = {(job_id, run): answer for job_id, run, answer in rows}
         return [answers[o.id, o.run] for o in outcomes]
 
@@ -94,27 +127,8 @@ class PostgresWorker:
 
     async def release(self, leases: Sequence[int]) -> int:
         """Hand back jobs of leases that the worker does not know."""
-        rows = await self._moving.run("lease/release", {"worker": self._info.id, "leases": numbers(leases)})
+        rows = await self._moving.run("lease/release", {"worker": self._worker, "leases": numbers(leases)})
         return int(rows[0][0])
-
-    async def promote(self, queue: str, limit: int) -> Promotion:
-        """Move due jobs of a queue to ready."""
-        await self._moving.connection()
-        self._forget_after_loss()
-        cursor = self._scheduled.setdefault(queue, LaneCursor((0,), _LONG_AGO))
-        reading = cursor.begin(self._clock(), idle=True)
-        due_at, job_id = reading.start[0]
-        rows = await self._moving.run(
-            "scheduled/promote", {"queue": queue, "due_at": due_at, "job_id": job_id, "limit": limit}
-        )
-        taken, last_due, last_id, xmax, in_progress, own, server_time, due_in = rows[0]
-        last = {} if last_due is None else {0: (last_due, last_id)}
-        full = taken >= limit
-        cursor.finish(reading, last, Snapshot(xmax, in_progress, own), full=full, now=self._clock())
-        if server_time < self._server_time:  # the server's clock was set back: due times may lie below the position
-            cursor.reset()
-        self._server_time = server_time
-        return Promotion(taken, full or cursor.pending, due_in)
 
     async def look(self, queues: Sequence[str]) -> View:
         """See which queues have work, without taking any."""
@@ -130,29 +144,70 @@ class PostgresWorker:
                 "after": numbers(readings[queue].start[p] for queue in queues for p in PRIORITIES),
             },
         )
-        ready, due_in = set(), {}
-        for queue, found, paused, due, generation, xmax, in_progress in rows:
-            cursor, seen = self._ready_cursor(queue), Snapshot(xmax, in_progress, None)
-            if found and not paused:
-                ready.add(queue)
-            elif not paused:
-                cursor.finish(readings[queue], {}, seen, full=False, now=self._clock())
-                if cursor.pending:
-                    ready.add(queue)
+        ready = set()
+        for queue, found, paused, generation, xmax, in_progress in rows:
+            cursor = self._ready_cursor(queue)
             self._note_generation(queue, generation)
-            if due is not None:
-                due_in[queue] = due
-        return View(frozenset(ready), due_in, settled=self._settled(rows))
+            if paused:
+                continue
+            if not found:
+                cursor.finish(readings[queue], {}, Snapshot(xmax, in_progress, None), full=False, now=self._clock())
+            if found or cursor.pending:
+                ready.add(queue)
+        return View(frozenset(ready), settled=self._settled(rows))
+
+    async def agenda(self, queues: Sequence[str]) -> Agenda:
+        """See which queues have due jobs."""
+        await self._moving.connection()
+        self._forget_after_loss()
+        readings = {queue: self._scheduled_cursor(queue).begin(self._clock(), idle=True) for queue in queues}
+        starts = [readings[queue].start[0] for queue in queues]
+        rows = await self._moving.run(
+            "scheduled/look",
+            {
+                "queues": list(queues),
+                "due_ats": texts(due_at.isoformat() for due_at, _ in starts),
+                "job_ids": numbers(job_id for _, job_id in starts),
+            },
+        )
+        due, waits = set(), []
+        for queue, due_in, server_time, xmax, in_progress in rows:
+            cursor = self._scheduled_cursor(queue)
+            if due_in is None or due_in > 0:
+                cursor.finish(readings[queue], {}, Snapshot(xmax, in_progress, None), full=False, now=self._clock())
+            if due_in is not None:
+                waits.append(due_in)
+            if cursor.pending or (due_in is not None and due_in <= 0):
+                due.add(queue)
+            self._note_server_time(server_time)
+        return Agenda(frozenset(due), min(waits, default=None))
+
+    async def promote(self, queue: str, limit: int) -> Promotion:
+        """Move due jobs of a queue to ready."""
+        await self._moving.connection()
+        self._forget_after_loss()
+        cursor = self._scheduled_cursor(queue)
+        reading = cursor.begin(self._clock(), idle=True)
+        due_at, job_id = reading.start[0]
+        rows = await self._moving.run(
+            "scheduled/promote", {"queue": queue, "due_at": due_at, "job_id": job_id, "limit": limit}
+        )
+        taken, last_due, last_id, xmax, in_progress, own, server_time = rows[0]
+        last = {} if last_due is None else {0: (last_due, last_id)}
+        full = taken >= limit
+        cursor.finish(reading, last, Snapshot(xmax, in_progress, own), full=full, now=self._clock())
+        self._note_server_time(server_time)
+        return Promotion(taken, more=full or cursor.pending)
 
     async def doze(self, queues: Sequence[str], nap: float) -> None:
         """Ask to be notified of new jobs; the worker looks by itself every ``nap`` seconds."""
-        await self._claiming.run("idle/enter", {"worker": self._info.id, "queues": list(queues), "nap": nap})
+        await self._claiming.run("idle/enter", {"worker": self._worker, "queues": list(queues), "nap": nap})
         await self._claiming.run("idle/fence")
         self._unnotified = None
 
     async def awake(self, queues: Sequence[str]) -> None:
         """Ask for no more notifications."""
-        await self._claiming.run("idle/leave", {"worker": self._info.id, "queues": list(queues)})
+        await self._claiming.run("idle/leave", {"worker": self._worker, "queues": list(queues)})
 
     async def beats(self) -> Beats:
         """Read every worker's beat counter."""
@@ -162,13 +217,15 @@ class PostgresWorker:
     async def rescue(self, silent: Mapping[int, int]) -> Rescue:
         """Hand back the jobs of silent workers and of leases without a worker."""
         rows = await self._moving.run(
-            "worker/rescue", {"ids": numbers(silent), "beats": numbers(silent.values()), "limit": _RESCUE_LEASES}
+            "worker/rescue",
+            {"ids": numbers(silent), "beats": numbers(silent.values()), "limit": _RESCUE_LEASES},
         )
         return Rescue(*rows[0])
 
     async def tidy(self) -> None:
-        """Vacuum the lanes."""
+        """Vacuum the lanes, forget old signals."""
         await tidy(self._settings)
+        await self._moving.run("upkeep/forget_signals")
 
     async def keep_history(self, days: int) -> None:
         """Create the partitions ahead, retire those older than ``days``."""
@@ -184,11 +241,11 @@ class PostgresWorker:
 
     def heart(self) -> PostgresHeart:
         """Return the worker's heartbeat, to be called from a thread."""
-        return PostgresHeart(self._settings, self._info.id)
+        return PostgresHeart(self._settings)
 
     async def leave(self) -> None:
         """Take the worker off the list."""
-        await self._moving.run("worker/leave", {"worker": self._info.id})
+        await self._moving.run("worker/leave", {"worker": self._worker})
 
     async def close(self) -> None:
         """Close all connections."""
@@ -197,7 +254,7 @@ class PostgresWorker:
 
     def _runs(self, outcomes: Sequence[Outcome], now: float) -> dict[str, Any]:
         return {
-            "worker": self._info.id,
+            "worker": self._worker,
             "id": numbers(o.id for o in outcomes),
             "run": numbers(o.run for o in outcomes),
             "lease": numbers(o.lease for o in outcomes),
@@ -210,13 +267,22 @@ class PostgresWorker:
     def _ready_cursor(self, queue: str) -> LaneCursor[int]:
         return self._ready.setdefault(queue, LaneCursor(PRIORITIES, 0))
 
+    def _scheduled_cursor(self, queue: str) -> LaneCursor[tuple[datetime, int]]:
+        return self._scheduled.setdefault(queue, LaneCursor((0,), _LONG_AGO))
+
+    def _note_server_time(self, server_time: float) -> None:
+        """A clock that was set back leaves due times below the positions, where no floor tells of them."""
+        if server_time < self._server_time:
+            self._scheduled = {}
+        self._server_time = server_time
+
     def _note_generation(self, queue: str, generation: int | None) -> None:
         if self._generation.setdefault(queue, generation) != generation:
             self._generation[queue] = generation
             self._ready_cursor(queue).scan_soon()
 
     def _settled(self, rows: Sequence[TupleRow]) -> bool:
-        in_progress = {xid for row in rows for xid in row[6]}
+        in_progress = {xid for row in rows for xid in row[5]}
         self._unnotified = in_progress if self._unnotified is None else self._unnotified & in_progress
         return not self._unnotified
 

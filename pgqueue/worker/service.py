@@ -11,7 +11,12 @@ import random
 from pgqueue.telemetry.events import Events
 
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 15.0
+LONGEST_PAUSE = 5.0
+
+
+def back_off(failures: int) -> float:
+    """Return seconds to wait after so many failures in a row: doubling, capped, jittered."""
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10)) * random.uniform(0.8, 1.2)
 
 
 class Service:
@@ -58,20 +63,20 @@ class Service:
 
     async def _run(self) -> None:
         while not self.stopping:
-            try:
-                pause = await self.run_once()
-                self._failures = 0
-            except Exception as error:  # noqa: BLE001 - told, and tried again
-                pause = self._failed(error)
+            pause = await self._attempt()
             if not self.stopping:
                 await self._sleep(pause)
 
-    def _failed(self, error: Exception) -> float:
-        self._failures += 1
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10)) * random.uniform(0.8, 1.2)
-        self.events.emit(
-            "service.failed", service=self.name, error=f"{type(error).__name__}: {error}", again_in=round(pause, 2)
-        )
+    async def _attempt(self) -> float | None:
+        """Do one round; a failure is told and answered with a pause."""
+        try:
+            pause = await self.run_once()
+            self._failures = 0
+        except Exception as error:  # noqa: BLE001 - told, and tried again
+            self._failures += 1
+            pause = back_off(self._failures)
+            reason = f"{type(error).__name__}: {error}"
+            self.events.emit("service.failed", service=self.name, error=reason, again_in=round(pause, 2))
         return pause
 
     async def _sleep(self, pause: float | None) -> None:

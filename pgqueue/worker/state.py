@@ -1,13 +1,42 @@
-"""What the services of one worker share: who it is, whether it still holds its lease, and what it took."""
+"""What the services of one worker share: who it is, whether it still holds its lease, and which leases it has open."""
 
 from __future__ import annotations
 
+import os
+import random
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pgqueue.backend import ClaimedJob, WorkerInfo
+from pgqueue.backend import WorkerInfo
 from pgqueue.model.clock import Clock
 
-LEASE = 20.0
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often a worker does what; seconds.
+
+    Attributes:
+        beat: Between heartbeats.
+        lease: How long a worker counts as alive after a heartbeat.
+        sweep: Between looks for silent workers. A dead worker's jobs are back after at most beat + lease + sweep.
+        poll: Longest time without a look for jobs, behind the notifications.
+        tidy: Between vacuums of the lanes.
+        upkeep: Between rounds of partition upkeep.
+        history_days: How long history is kept.
+        soft_stop: How long running jobs may go on after the first signal to stop.
+        hard_stop: How long outcomes may take to be written after that.
+    """
+
+    beat: float = 5.0
+    lease: float = 20.0
+    sweep: float = 4.0
+    poll: float = 1.0
+    tidy: float = 15.0
+    upkeep: float = 3600.0
+    history_days: int = 90
+    soft_stop: float = 30.0
+    hard_stop: float = 10.0
 
 
 @dataclass(slots=True)
@@ -49,11 +78,18 @@ class Holdings:
 
 @dataclass(slots=True)
 class WorkerState:
-    """Shared by all services of one worker."""
+    """Shared by all services of one worker.
+
+    Attributes:
+        weights: Queues and their weights.
+        lease_until: Monotonic second until which the last acknowledged heartbeat covers this worker.
+        claiming: Whether jobs are taken; False from the first signal to stop.
+    """
 
     info: WorkerInfo
     clock: Clock
-    weights: dict[str, int]
+    timing: Timing
+    weights: Mapping[str, int]
     holdings: Holdings = field(default_factory=Holdings)
     lease_until: float = 0.0
     claiming: bool = True
@@ -63,50 +99,12 @@ class WorkerState:
         return now < self.lease_until
 
 
-class Buffers:
-    """Claimed jobs that wait for a slot: one queue of jobs per queue, served by smooth weighted round-robin.
+def random_id() -> int:
+    """Return a positive random bigint; leases and workers have such ids, because those from a sequence can come back."""
+    return random.SystemRandom().getrandbits(62) + 1
 
-    Source of the rule: nginx's smooth weighted balancing. Each turn every waiting queue gains its weight, the highest is
-    served and pays the sum.
-    """
 
-    def __init__(self, weights: dict[str, int]) -> None:
-        from collections import deque
-
-        self._weights = weights
-        self._credit = dict.fromkeys(weights, 0)
-        self._jobs: dict[str, deque[ClaimedJob]] = {queue: deque() for queue in weights}
-        self._only = next(iter(self._jobs.values())) if len(weights) == 1 else None
-        self.size = 0
-
-    def add(self, queue: str, jobs: list[ClaimedJob]) -> None:
-        """Put claimed jobs behind the others of their queue."""
-        self._jobs[queue].extend(jobs)
-        self.size += len(jobs)
-
-    def take(self) -> ClaimedJob | None:
-        """Return the next job to run, or None."""
-        if not self.size:
-            return None
-        self.size -= 1
-        return self._only.popleft() if self._only is not None else self._jobs[self._turn()].popleft()
-
-    def waiting(self, queue: str) -> int:
-        """Return how many jobs of a queue wait."""
-        return len(self._jobs[queue])
-
-    def drain(self) -> list[ClaimedJob]:
-        """Take all."""
-        jobs = [job for queue in self._jobs.values() for job in queue]
-        for queue in self._jobs.values():
-            queue.clear()
-        self.size = 0
-        return jobs
-
-    def _turn(self) -> str:
-        waiting = [queue for queue, jobs in self._jobs.items() if jobs]
-        for queue in waiting:
-            self._credit[queue] += self._weights[queue]
-        chosen = max(waiting, key=self._credit.__getitem__)
-        self._credit[chosen] -= sum(self._weights[queue] for queue in waiting)
-        return chosen
+def describe_worker(weights: Mapping[str, int], concurrency: int, version: str) -> WorkerInfo:
+    """Return who a worker of this process is, under a new id."""
+    host, pid = socket.gethostname(), os.getpid()
+    return WorkerInfo(random_id(), f"{host}:{pid}", host, pid, version, tuple(weights), concurrency)

@@ -34,7 +34,7 @@ with outcome as materialized (
   insert into {schema}.job_history (id, finished_at, run_at, enqueued_at, started_at, worker_id, run, timeout_ms, max_retries,
     attempt, crashes, priority, has_key, state, queue, task, args, body, codec, headers, tags, metadata, retry, deadline,
     expires_at, group_key, schedule, tick, error)
-  select e.id, now(), e.run_at, e.enqueued_at, clock_timestamp() - k.ago * interval '1 s', %(worker)s::bigint, e.run,
+  select e.id, now(), e.run_at, e.enqueued_at, now() - k.ago * interval '1 s', %(worker)s::bigint, e.run,
     e.timeout_ms, e.max_retries, e.attempt + (k.ago is not null)::int, e.crashes, e.priority, e.has_key, k.outcome, e.queue,
     e.task, e.args, e.body, e.codec, e.headers, e.tags, e.metadata, e.retry, e.deadline, e.expires_at, e.group_key,
     e.schedule, e.tick, k.error
@@ -48,7 +48,7 @@ with outcome as materialized (
   returning j.id, j.queue, j.priority, j.run, j.attempt, j.run_at, j.run_at <= clock_timestamp() as due, k.outcome, k.ago, k.error
 ), attempted as (  -- a run that was never started is no attempt and leaves no row
   insert into {schema}.job_attempt (job_id, run, ended_at, started_at, worker_id, attempt, outcome, error)
-  select id, run - 1, now(), clock_timestamp() - ago * interval '1 s', %(worker)s::bigint, attempt, outcome, error
+  select id, run - 1, now(), now() - ago * interval '1 s', %(worker)s::bigint, attempt, outcome, error
   from returned where ago is not null
 ), now_ready as (
   insert into {schema}.ready (queue, priority, job_id, run) select queue, priority, id, run from returned where due

@@ -10,7 +10,7 @@ with lost as materialized (
                        %(error)s::text::jsonb[]) as l(id, run, ago, outcome, error)
 ), cancelled as (
   insert into {schema}.job_attempt (job_id, run, ended_at, started_at, worker_id, attempt, outcome, error)
-  select lost.id, lost.run, now(), clock_timestamp() - lost.ago * interval '1 s', %(worker)s::bigint, h.attempt, lost.outcome, lost.error
+  select lost.id, lost.run, now(), now() - lost.ago * interval '1 s', %(worker)s::bigint, h.attempt, lost.outcome, lost.error
   from lost cross join lateral (
     select attempt from {schema}.job_history h
     where h.id = lost.id and h.run = lost.run and h.state = 'cancelled' and h.worker_id is null limit 1

@@ -1,14 +1,12 @@
--- See which queues have something to claim and when their next job is due; one statement over all queues.
+-- See which queues have something to claim, without taking any; one statement over all queues.
 --   parameters  queues, priorities, after: parallel arrays, one element a queue and priority
---   result      queue, found (an entry stands after the cursor), paused, seconds until the next
---               scheduled job (null: none), generation, xmax, xip
+--   result      queue, found (an entry stands after the cursor), paused, generation, xmax, xip
 --   rows locked none
 --   states      none
---   index       ready_order, scheduled_order
+--   index       ready_order, queue_pkey
 select level.queue,
   bool_or(entry.found is not null) as found,
   coalesce(bool_or(known.paused_at is not null), false) as paused,
-  (min(extract(epoch from due.due_at - clock_timestamp())))::float8 as due_in,
   min(known.generation) as generation,
   min(pg_snapshot_xmax(now_seen)::text::bigint) as xmax,
   (select array(select xid::text::bigint from pg_snapshot_xip(pg_current_snapshot()) as xid)) as xip
@@ -18,8 +16,5 @@ from pg_current_snapshot() as now_seen,
     select true as found from {schema}.ready r
     where r.queue = level.queue and r.priority = level.priority and r.seq > level.after order by r.seq limit 1
   ) entry on true
-  left join lateral (
-    select s.due_at from {schema}.scheduled s where s.queue = level.queue order by s.due_at, s.job_id limit 1
-  ) due on level.priority = 0
   left join lateral (select q.paused_at, q.generation from {schema}.queue q where q.name = level.queue limit 1) known on true
 group by level.queue

@@ -1,10 +1,9 @@
--- Move due jobs of one queue to ready, in order of due_at, after the cursor.
+-- Move due jobs of one queue to ready, in order of due_at, after the cursor, and tell sleeping workers.
 --   parameters  queue; due_at, job_id: the cursor; limit
---   result      taken (entries), last due_at and job_id, xmax, xip, own xid, server time in seconds,
---               seconds until the next job is due (null: none)
+--   result      taken (entries), last due_at and job_id, xmax, xip, own xid, server time in seconds
 --   rows locked scheduled, SKIP LOCKED: never waits
 --   states      scheduled -> ready
---   index       scheduled_order (statement_timestamp() is an index condition, clock_timestamp() is not)
+--   index       scheduled_order (statement_timestamp() is an index condition, clock_timestamp() is not), job_pkey
 with picked as materialized (
   select ctid as place from {schema}.scheduled
   where queue = %(queue)s::text and (due_at, job_id) > (%(due_at)s::timestamptz, %(job_id)s::bigint)
@@ -17,7 +16,9 @@ with picked as materialized (
   from taken cross join lateral (select * from {schema}.job j where j.id = taken.job_id and j.run = taken.run limit 1) job
   order by taken.due_at, taken.job_id
 ), moved as (
-  insert into {schema}.ready (queue, priority, job_id, run) select queue, priority, id, run from due
+  insert into {schema}.ready (queue, priority, job_id, run) select queue, priority, id, run from due returning queue
+), told as materialized (
+  select count({schema}.wake(queue, statement_timestamp())) as queues from (select distinct queue from moved) q
 ), last as (
   select due_at, job_id from taken order by due_at desc, job_id desc limit 1
 )
@@ -26,7 +27,5 @@ select (select count(*)::int from taken) as taken,
   pg_snapshot_xmax(now_seen)::text::bigint as xmax,
   array(select xid::text::bigint from pg_snapshot_xip(now_seen) as xid) as xip,
   pg_current_xact_id_if_assigned()::text::bigint as own,
-  extract(epoch from statement_timestamp())::float8 as server_time,
-  (select extract(epoch from s.due_at - clock_timestamp())::float8 from {schema}.scheduled s
-   where s.queue = %(queue)s::text and s.due_at > statement_timestamp() order by s.due_at, s.job_id limit 1) as next_due_in
-from pg_current_snapshot() as now_seen
+  extract(epoch from statement_timestamp())::float8 as server_time
+from told, pg_current_snapshot() as now_seen

@@ -1,0 +1,57 @@
+"""Background jobs on the PostgreSQL that your application already has."""
+
+from __future__ import annotations
+
+from pgqueue.app import PgQueue
+from pgqueue.model.errors import (
+    BackendUnavailable,
+    ConfigurationError,
+    EmbeddedUnavailable,
+    GiveUp,
+    HandleError,
+    InvalidArguments,
+    InvalidOption,
+    InvalidPayload,
+    JobNotFound,
+    PgQueueError,
+    RetryAfter,
+    SchemaError,
+    Snooze,
+    TaskError,
+)
+from pgqueue.model.job import Job, JobSpec
+from pgqueue.model.retry import RetryPolicy
+from pgqueue.model.states import JobState
+from pgqueue.postgres.embedded import EmbeddedServer, embedded
+from pgqueue.tasks import AsyncTask, JobContext, SyncTask, Task, current
+from pgqueue.version import __version__
+
+__all__ = [
+    "AsyncTask",
+    "BackendUnavailable",
+    "ConfigurationError",
+    "EmbeddedServer",
+    "EmbeddedUnavailable",
+    "GiveUp",
+    "HandleError",
+    "InvalidArguments",
+    "InvalidOption",
+    "InvalidPayload",
+    "Job",
+    "JobContext",
+    "JobNotFound",
+    "JobSpec",
+    "JobState",
+    "PgQueue",
+    "PgQueueError",
+    "RetryAfter",
+    "RetryPolicy",
+    "SchemaError",
+    "Snooze",
+    "SyncTask",
+    "Task",
+    "TaskError",
+    "__version__",
+    "current",
+    "embedded",
+]

@@ -1,0 +1,118 @@
+"""What stands where, and the verbs that change it; each verb leaves a row in operator_action."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+
+from pgqueue.backend import AttemptRecord, InspectBackend, JobFilter, JobRecord, QueueRecord
+from pgqueue.model.errors import InvalidOption, JobNotFound
+from pgqueue.model.options import check_queue
+from pgqueue.model.states import JobState
+
+LARGEST_ID = 2**63 - 1
+MOST_LISTED = 10_000
+
+
+class Inspector:
+    """Looks at jobs and queues, and acts on them.
+
+    Args:
+        backend: Where they are.
+        actor: Who acts, as operator_action names it; the operating system's user and host.
+    """
+
+    def __init__(self, backend: InspectBackend, actor: str | None = None) -> None:
+        self._backend = backend
+        self._actor = actor or _who()
+
+    def jobs(
+        self, *, state: str | None = None, queue: str | None = None, task: str | None = None, limit: int = 50
+    ) -> list[JobRecord]:
+        """List jobs, newest first.
+
+        Raises:
+            InvalidOption: No such state, or the limit is not from 1 to 10,000.
+        """
+        if state is not None and state not in set(JobState):
+            raise InvalidOption(f"{state!r} is not a state.", f"The states are {', '.join(JobState)}.")
+        if not 1 <= limit <= MOST_LISTED:
+            raise InvalidOption(
+                f"limit={limit} is not from 1 to {MOST_LISTED}.", "Use SQL on the view all_jobs for more."
+            )
+        return self._backend.jobs(JobFilter(state=state, queue=queue, task=task, limit=limit))
+
+    def job(self, job_id: str) -> JobRecord:
+        """Return one job.
+
+        Raises:
+            JobNotFound: None has this id, or it is past its retention.
+        """
+        found = self._backend.jobs(JobFilter(id=_check_id(job_id), limit=1))
+        if not found:
+            raise _not_found(job_id)
+        return found[0]
+
+    def attempts(self, job_id: str) -> list[AttemptRecord]:
+        """List the ended runs of a job, oldest first."""
+        return self._backend.attempts(_check_id(job_id))
+
+    def queues(self) -> list[QueueRecord]:
+        """List queues by name."""
+        return self._backend.queues()
+
+    def cancel(self, job_id: str) -> str:
+        """Cancel a job: end it, or signal the worker that runs it.
+
+        Returns:
+            "cancelled" or "signalled".
+
+        Raises:
+            JobNotFound: No live job has this id.
+        """
+        return self._found(job_id, self._backend.cancel(_check_id(job_id), self._actor))
+
+    def retry(self, job_id: str) -> str:
+        """Bring a dead, cancelled or expired job back, with a fresh retry budget.
+
+        Returns:
+            "ready", or the state that forbids it.
+
+        Raises:
+            JobNotFound: No job has this id.
+        """
+        return self._found(job_id, self._backend.retry(_check_id(job_id), self._actor))
+
+    def pause(self, queue: str) -> str:
+        """Suspend claims from a queue; running jobs go on."""
+        return self._backend.pause(check_queue(queue), self._actor)
+
+    def resume(self, queue: str) -> str:
+        """Take up claims again."""
+        return self._backend.resume(check_queue(queue), self._actor)
+
+    def _found(self, job_id: str, outcome: str) -> str:
+        if outcome == "not found":
+            raise _not_found(job_id)
+        return outcome
+
+
+def _check_id(job_id: str) -> str:
+    if not (job_id.isascii() and job_id.isdigit() and 0 < int(job_id) <= LARGEST_ID):
+        raise JobNotFound(f"{job_id!r} is not a job's id.", "Ids are whole numbers, such as 42.")
+    return job_id
+
+
+def _not_found(job_id: str) -> JobNotFound:
+    return JobNotFound(
+        f"There is no job {job_id} for this.", "It may have ended, or be past its retention; see: pgqueue jobs list"
+    )
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"

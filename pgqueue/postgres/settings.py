@@ -1,0 +1,35 @@
+"""Where the jobs are: from what the application says, or from the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import psycopg
+
+from pgqueue.model.errors import ConfigurationError
+from pgqueue.postgres.connections import Settings
+from pgqueue.postgres.statements import check_schema
+
+_DRIVER = re.compile(r"^(postgres(?:ql)?)\+\w+://")
+
+
+def resolve(dsn: str | None, schema: str | None) -> Settings:
+    """Return the settings: the arguments, else PGQUEUE_DSN, DATABASE_URL or PG*, and PGQUEUE_SCHEMA or "pgqueue".
+
+    Raises:
+        ConfigurationError: No DSN is given anywhere, it cannot be read, or the schema's name is not a plain one.
+    """
+    chosen = dsn or os.environ.get("PGQUEUE_DSN") or os.environ.get("DATABASE_URL") or ""
+    if not chosen and not any(os.environ.get(name) for name in ("PGHOST", "PGDATABASE", "PGSERVICE", "PGUSER")):
+        raise ConfigurationError(
+            "No database is given.", "Set PGQUEUE_DSN, for example to postgresql://user@localhost/shop, or pass a DSN."
+        )
+    chosen = _DRIVER.sub(r"\1://", chosen)
+    try:
+        psycopg.conninfo.conninfo_to_dict(chosen)
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(
+            f"The DSN cannot be read ({str(error).strip()}).", "Write postgresql://user:password@host:5432/database."
+        ) from None
+    return Settings(chosen, check_schema(schema or os.environ.get("PGQUEUE_SCHEMA") or "pgqueue"))

@@ -1,0 +1,180 @@
+"""The claimer keeps the buffers filled, and sleeps without missing a job.
+
+A queue is hot while claims find jobs. When one finds too few, the queue is put to rest: the worker asks to be notified
+(``doze``), looks once more, and then looks by itself only at every poll. It keeps asking for notifications until a claim
+comes back full, so that a trickle of jobs costs one claim each and a flood costs its enqueuers no notification.
+
+How much is buffered ahead follows the measured pace: what the slots will take within a tenth of a second. Jobs that wait
+longer than a second because all slots are held up are handed back.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from pgqueue.backend import Outcome, WorkerBackend
+from pgqueue.telemetry.events import Events
+from pgqueue.worker.buffers import Buffers
+from pgqueue.worker.finisher import Finisher
+from pgqueue.worker.service import Service
+from pgqueue.worker.slots import Slots
+from pgqueue.worker.state import WorkerState, random_id
+
+MOST_AHEAD = 1000
+LARGEST_CLAIM = 500
+AHEAD_SECONDS = 0.1
+PACE_SECONDS = 0.02
+HELD_SECONDS = 1.0
+UNSETTLED_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class QueueState:
+    """hot: the last claim found jobs. dozing: the database knows that this worker wants to be notified."""
+
+    hot: bool = True
+    dozing: bool = False
+
+
+class Claimer(Service):
+    """Fills the buffers from the ready lanes."""
+
+    name = "claimer"
+
+    def __init__(
+        self,
+        state: WorkerState,
+        backend: WorkerBackend,
+        buffers: Buffers,
+        slots: Slots,
+        finisher: Finisher,
+        events: Events,
+    ) -> None:
+        super().__init__(events)
+        self._state = state
+        self._backend = backend
+        self._buffers = buffers
+        self._slots = slots
+        self._finisher = finisher
+        self._queues = {queue: QueueState() for queue in state.weights}
+        self._pace = 0.0
+        self._measured = (state.clock(), 0)
+        self._next_look = 0.0
+        self._last_take = (state.clock(), 0)
+
+    def notify(self, queue: str | None = None) -> None:
+        """A queue has work; None: any may have."""
+        for name, known in self._queues.items():
+            known.hot = known.hot or queue is None or name == queue
+        self.wake()
+
+    async def run_once(self) -> float | None:
+        """Fill the buffers, look after resting queues; return the seconds until the next round."""
+        now = self._state.clock()
+        if not self._state.claiming or not self._state.holds_lease(now):
+            return None if not self._state.claiming else self._state.timing.poll / 10
+        self._measure(now)
+        self._hand_back_what_waits(now)
+        room = self._room()
+        if room > 0:
+            await self._fill(room)
+        if not all(known.hot for known in self._queues.values()) and now >= self._next_look:
+            await self._look()
+        return self._pause()
+
+    async def _fill(self, room: int) -> None:
+        hot = [queue for queue, known in self._queues.items() if known.hot]
+        weight = sum(self._state.weights[queue] for queue in hot)
+        for queue in hot:
+            share = max(1, room * self._state.weights[queue] // weight) - self._buffers.waiting(queue) * (len(hot) > 1)
+            if share > 0:
+                await self._claim(queue, min(share, LARGEST_CLAIM))
+
+    async def _claim(self, queue: str, limit: int) -> None:
+        lease, holdings, known = random_id(), self._state.holdings, self._queues[queue]
+        worker = self._state.info.id
+        holdings.claiming.add(lease)
+        known.hot = False
+        try:
+            claim = await self._backend.claim(queue, lease, limit)
+        except BaseException:
+            holdings.claiming.discard(lease)  # if it was made after all, the next heartbeat finds and releases it
+            self._rouse()
+            raise
+        if self._state.info.id != worker:
+            return  # taken for dead meanwhile: the lease is an orphan, and others have its jobs
+        holdings.took(lease, len(claim.jobs))
+        if claim.jobs:
+            self._buffers.add(queue, claim.jobs)
+            self._slots.rouse(len(claim.jobs))
+        known.hot = known.hot or claim.more  # a notification may have come meanwhile
+        if claim.more and known.dozing and len(claim.jobs) == limit > 1:
+            await self._backend.awake([queue])
+            known.dozing = False
+        if not claim.more and not known.dozing:
+            self._next_look = 0.0
+
+    async def _look(self) -> None:
+        """Look at all resting queues; before the first time, ask for notifications."""
+        resting = [queue for queue, known in self._queues.items() if not known.hot]
+        unasked = [queue for queue in resting if not self._queues[queue].dozing]
+        try:
+            if unasked:
+                await self._backend.doze(unasked, self._state.timing.poll)
+            view = await self._backend.look(resting)
+        except BaseException:
+            self._rouse()
+            raise
+        for queue in unasked:
+            self._queues[queue].dozing = True
+        for queue in view.ready:
+            self._queues[queue].hot = True
+        poll = self._state.timing.poll * random.uniform(0.75, 1.0) if view.settled else UNSETTLED_SECONDS
+        self._next_look = self._state.clock() + poll
+
+    def _rouse(self) -> None:
+        """After a loss the server may have forgotten that this worker wants to be notified."""
+        for known in self._queues.values():
+            known.hot, known.dozing = True, False
+
+    def _pause(self) -> float | None:
+        hot = [known.hot for known in self._queues.values()]
+        if any(hot) and self._room() > 0:
+            return 0
+        until_look = None if all(hot) else max(0.0, self._next_look - self._state.clock())
+        return until_look if not self._buffers.size else min(HELD_SECONDS, until_look or HELD_SECONDS)
+
+    def _room(self) -> int:
+        """Return how many jobs to claim now: none while more than half of what may be ahead is there."""
+        if self._finisher.is_behind:
+            return 0
+        ahead = min(MOST_AHEAD, int(self._pace * AHEAD_SECONDS))
+        wanted = self._slots.free + ahead
+        self._slots.low_water = wanted // 2
+        return wanted - self._buffers.size if self._buffers.size <= wanted // 2 else 0
+
+    def _measure(self, now: float) -> None:
+        since, taken = self._measured
+        if now - since >= PACE_SECONDS:
+            pace = (self._buffers.taken - taken) / (now - since)
+            self._pace = pace if self._pace == 0 else (self._pace + pace) / 2
+            self._measured = (now, self._buffers.taken)
+
+    def _hand_back_what_waits(self, now: float) -> None:
+        since, taken = self._last_take
+        if self._buffers.taken != taken or not self._buffers.size or self._slots.free:
+            self._last_take = (now, self._buffers.taken)
+        elif now - since >= HELD_SECONDS:
+            self.hand_back()
+            self._pace = 0.0
+
+    def hand_back(self) -> None:
+        """Release all jobs that no slot has taken; it costs them no attempt."""
+        for job in self._buffers.drain():
+            self._finisher.add(Outcome(job.id, job.run, job.lease, "release", 0.0, None, None))
+
+    def give_up(self, cancelled: frozenset[tuple[int, int]]) -> None:
+        """End jobs that were cancelled before a slot took them."""
+        for job in self._buffers.take_out(cancelled) if cancelled else ():
+            self._finisher.add(Outcome(job.id, job.run, job.lease, "cancelled", 0.0, None, None))

@@ -1,0 +1,117 @@
+"""The finisher writes outcomes: at once when it is idle, and while a write is under way, all that gathers in one batch.
+
+Nothing that a handler reported is dropped while its lease may live: a failed write is tried again for ever. A lease is
+named as emptied only after all its jobs were answered done or lost, so in a later write than theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from pgqueue.backend import Outcome, WorkerBackend
+from pgqueue.model.errors import InvalidPayload
+from pgqueue.telemetry.events import Events
+from pgqueue.worker.service import Service
+from pgqueue.worker.state import WorkerState
+
+LARGEST_FLUSH = 1000
+MOST_PENDING = 5000
+LOCKED_PAUSE = 0.05
+EMPTIED_PAUSE = 0.2
+UNSTORABLE = '{"type": "Unstorable", "message": "PostgreSQL refused the text of this error."}'
+
+
+class Finisher(Service):
+    """Batches outcomes into one statement."""
+
+    name = "finisher"
+
+    def __init__(self, state: WorkerState, backend: WorkerBackend, events: Events) -> None:
+        super().__init__(events)
+        self._state = state
+        self._backend = backend
+        self._pending: list[Outcome] = []
+        self._unsettled: list[Outcome] = []
+        self._limit = LARGEST_FLUSH
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many outcomes wait that no more jobs should be taken."""
+        return len(self._pending) > MOST_PENDING
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all is written, also that the leases are empty."""
+        return not self._pending and not self._unsettled and not self._state.holdings.emptied
+
+    def add(self, outcome: Outcome) -> None:
+        """Write an outcome soon."""
+        self._pending.append(outcome)
+        if len(self._pending) == 1:
+            self.wake()
+
+    async def run_once(self) -> float | None:
+        """Write one batch; return the seconds until the next."""
+        if self._unsettled:
+            await self._settle()
+        batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
+        emptied = set(self._state.holdings.emptied)
+        if not batch and not emptied:
+            return None
+        try:
+            locked = await self._write(batch, emptied)
+        except InvalidPayload:
+            self._pending[:0] = self._narrow(batch)
+            return 0
+        except Exception:
+            self._pending[:0] = batch
+            raise
+        self._limit = min(LARGEST_FLUSH, self._limit * 2)
+        self._pending.extend(locked)
+        if len(self._pending) > len(locked) or self._unsettled:
+            return 0
+        return LOCKED_PAUSE if locked else EMPTIED_PAUSE if self._state.holdings.emptied else None
+
+    async def drain(self, patience: float) -> None:
+        """End, and write all that waits, for at most so many seconds; the rest is rescued by whoever sweeps."""
+        await self.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not self.is_done:  # noqa: ASYNC110 - it works while it waits
+                    await asyncio.sleep(await self._attempt() or 0)
+
+    def forget(self) -> None:
+        """Drop what waits: its leases are another worker's now."""
+        self._pending.clear()
+        self._unsettled.clear()
+
+    async def _write(self, batch: Sequence[Outcome], emptied: set[int]) -> list[Outcome]:
+        """Write a batch; return the outcomes that another transaction has locked."""
+        holdings, now = self._state.holdings, self._state.clock()
+        answers = await self._backend.finish(batch, emptied, now)
+        holdings.emptied -= emptied
+        locked: list[Outcome] = []
+        answered = holdings.answered
+        for outcome, answer in zip(batch, answers, strict=True):
+            if answer == "locked":
+                locked.append(outcome)
+                continue
+            answered(outcome.lease)
+            if answer == "lost" and outcome.started is not None:
+                self._unsettled.append(outcome)
+        return locked
+
+    async def _settle(self) -> None:
+        """Tell of outcomes that changed nothing, unless an earlier write whose answer was lost had recorded them."""
+        recorded = await self._backend.settle(self._unsettled, self._state.clock())
+        lost, self._unsettled = self._unsettled, []
+        for outcome in lost:
+            if (outcome.id, outcome.run) not in recorded:
+                self.events.emit("job.lost", job=outcome.id, run=outcome.run, verdict=outcome.verdict)
+
+    def _narrow(self, batch: list[Outcome]) -> list[Outcome]:
+        """One error text that the database refuses must not hold up the others: halve the batch until it stands alone."""
+        self._limit = max(1, len(batch) // 2)
+        return [batch[0]._replace(error=UNSTORABLE)] if len(batch) == 1 else batch

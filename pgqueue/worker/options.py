@@ -1,0 +1,58 @@
+"""What a worker is told, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pgqueue.model.durations import Duration, seconds
+from pgqueue.model.errors import InvalidOption
+from pgqueue.model.options import check_queue
+from pgqueue.worker.state import Timing
+
+MOST_SLOTS = 10_000
+MOST_WEIGHT = 1000
+
+
+def check_weights(
+    queues: Sequence[str] | None, weights: Mapping[str, int] | None, known: Sequence[str]
+) -> dict[str, int]:
+    """Return the queues to serve with their weights.
+
+    Args:
+        known: What is served when neither ``queues`` nor ``weights`` says.
+
+    Raises:
+        InvalidOption: Both are given, one is empty, a name is no queue name, or a weight is out of range.
+    """
+    if queues is not None and weights is not None:
+        raise InvalidOption("queues and weights exclude each other.", "Name each queue once, in weights.")
+    if isinstance(queues, str):
+        raise InvalidOption(f"queues={queues!r} is text, not a list.", f"Pass [{queues!r}].")
+    chosen = dict(weights) if weights is not None else dict.fromkeys(known if queues is None else queues, 1)
+    if not chosen:
+        raise InvalidOption("A worker without a queue has nothing to do.", "Name a queue, or leave the option out.")
+    for queue, weight in chosen.items():
+        check_queue(queue)
+        if not isinstance(weight, int) or isinstance(weight, bool) or not 1 <= weight <= MOST_WEIGHT:
+            raise InvalidOption(
+                f"The weight {weight!r} of {queue!r} is not from 1 to {MOST_WEIGHT}.", "Leave the queue out to skip it."
+            )
+    return chosen
+
+
+def check_concurrency(value: object) -> int:
+    """Return a number of slots if it is one.
+
+    Raises:
+        InvalidOption: It is no whole number from 1 to 10,000.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SLOTS:
+        raise InvalidOption(
+            f"concurrency={value!r} is not a whole number from 1 to {MOST_SLOTS}.", "100 is the default."
+        )
+    return value
+
+
+def timing_of(stop_timeout: Duration) -> Timing:
+    """Return the timing of a worker that waits so long for running jobs when it stops."""
+    return Timing(soft_stop=seconds(stop_timeout, "stop_timeout"))

@@ -1,0 +1,215 @@
+"""The slots: N long-lived coroutines, each runs one job at a time.
+
+A job costs no task, no timer and no cancel scope of its own; the watchdog cancels a slot whose job is over its time. A
+handler that leaves a context variable set would leak it into the slot's next job, so such a slot is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+from pgqueue.backend import Outcome
+from pgqueue.model.errors import InvalidArguments
+from pgqueue.model.job import ClaimedJob
+from pgqueue.tasks import CURRENT, Declaration, JobContext, Registry
+from pgqueue.telemetry.events import Events
+from pgqueue.worker.buffers import Buffers
+from pgqueue.worker.executors import Executors
+from pgqueue.worker.finisher import Finisher
+from pgqueue.worker.state import WorkerState
+from pgqueue.worker.verdicts import Judgement, describe, judge, unknown_task_pause
+
+Reason: TypeAlias = Literal["timeout", "cancelled", "stop", "lost"]
+
+
+class Slot:
+    """One place to run a job.
+
+    Attributes:
+        job: What runs now.
+        deadline: Monotonic second at which its time is up.
+        reason: Why it was cancelled, if it was.
+    """
+
+    __slots__ = ("deadline", "job", "reason", "task")
+
+    def __init__(self) -> None:
+        self.job: ClaimedJob | None = None
+        self.deadline = math.inf
+        self.reason: Reason | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def cancel(self, reason: Reason) -> None:
+        """Cancel the running handler; again, if it did not listen."""
+        if self.job is not None and self.task is not None:
+            self.reason = self.reason or reason
+            self.task.cancel()
+
+
+class Slots:
+    """Takes jobs from the buffers, runs them, hands their outcomes to the finisher.
+
+    Attributes:
+        free: How many slots wait for a job.
+        low_water: How many buffered jobs are left when ``hungry`` is called.
+        hungry: Called when more jobs are wanted; set by whoever provides them.
+    """
+
+    def __init__(
+        self,
+        state: WorkerState,
+        buffers: Buffers,
+        registry: Registry,
+        finisher: Finisher,
+        events: Events,
+        deps: Any = None,
+    ) -> None:
+        self.executors = Executors()
+        self.low_water = 0
+        self._state = state
+        self._buffers = buffers
+        self._registry = registry
+        self._finisher = finisher
+        self._events = events
+        self._deps = deps
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._slots = [Slot() for _ in range(state.info.concurrency)]
+        self._context = contextvars.Context()
+        self._stopping = False
+        self.hungry: Callable[[], None] = lambda: None
+
+    @property
+    def free(self) -> int:
+        """How many slots wait for a job."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> list[Slot]:
+        """The slots that run a job."""
+        return [slot for slot in self._slots if slot.job is not None]
+
+    def start(self) -> None:
+        """Open the slots."""
+        self._context = contextvars.copy_context()
+        for slot in self._slots:
+            self._open(slot)
+
+    def rouse(self, jobs: int) -> None:
+        """Wake as many slots as there are new jobs."""
+        for _ in range(min(jobs, len(self._waiting))):
+            self._waiting.popleft().set_result(None)
+
+    async def stop(self) -> None:
+        """Let each slot finish its job and end."""
+        self._stopping = True
+        self.rouse(len(self._waiting))
+        tasks = [slot.task for slot in self._slots if slot.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _open(self, slot: Slot) -> None:
+        slot.task = asyncio.get_running_loop().create_task(self._serve(slot), context=self._context.copy())
+
+    async def _serve(self, slot: Slot) -> None:
+        clean = contextvars.copy_context()
+        clock, buffers, state = self._state.clock, self._buffers, self._state
+        while not self._stopping:
+            now = clock()
+            job = buffers.take() if now < state.lease_until else None
+            if job is None:
+                await self._wait()
+                continue
+            if buffers.size == self.low_water:
+                self.hungry()
+            slot.job = job
+            await self._run(slot, job, now)
+            slot.job = None
+            if contextvars.copy_context() != clean:
+                break
+        if not self._stopping:
+            self._open(slot)
+
+    async def _wait(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self.hungry()
+        await turn
+
+    async def _run(self, slot: Slot, job: ClaimedJob, started: float) -> None:
+        task = self._registry.find(job.task)
+        if task is None:
+            self._put_off(job)
+            return
+        slot.deadline = started + job.timeout_ms / 1000
+        token = CURRENT.set(job)
+        error: BaseException | None = None
+        try:
+            args, kwargs = task.shape.decode(job.args)
+            if task.context:
+                args = (JobContext.of(job, self._deps), *args)
+            await self.executors.call(task, args, kwargs)
+        except BaseException as raised:  # noqa: BLE001 - whatever a handler raises becomes an outcome
+            error = raised
+        finally:
+            slot.deadline = math.inf
+            CURRENT.reset(token)
+        if error is None and slot.reason is None:
+            self._finisher.add(Outcome(job.id, job.run, job.lease, "succeeded", 0.0, started, None))
+        else:
+            self._conclude(slot, job, task, started, error)
+
+    def _conclude(
+        self, slot: Slot, job: ClaimedJob, task: Declaration, started: float, error: BaseException | None
+    ) -> None:
+        """Record a run that did not simply succeed."""
+        reason, slot.reason = slot.reason, None
+        if reason is not None:
+            _uncancel()
+        elif isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise error  # not by us: the event loop ends
+        judgement = self._judge(reason, job, task, error)
+        if judgement is None:
+            return
+        verdict, delay, described = judgement
+        self._finisher.add(Outcome(job.id, job.run, job.lease, verdict, delay, started, described))
+        if verdict in ("dead", "retry"):
+            name = "job.dead" if verdict == "dead" else "job.retried"
+            self._events.emit(
+                name, job=job.id, task=job.task, attempt=job.attempt + 1, error=repr(error), again_in=delay
+            )
+
+    def _judge(
+        self, reason: Reason | None, job: ClaimedJob, task: Declaration, error: BaseException | None
+    ) -> Judgement | None:
+        if reason == "lost":
+            return None
+        if reason == "stop":
+            return Judgement("succeeded" if error is None else "release", 0.0, None)
+        if reason == "cancelled":
+            return Judgement("cancelled", 0.0, None)
+        if reason == "timeout":
+            error = TimeoutError(f"The attempt took longer than its timeout of {job.timeout_ms / 1000:g} s.")
+        assert error is not None
+        return judge(error, job, task.retry)
+
+    def _put_off(self, job: ClaimedJob) -> None:
+        pause = unknown_task_pause(job)
+        error = describe(InvalidArguments(f"No task {job.task!r} is declared here.", "Deploy a worker that knows it."))
+        self._finisher.add(Outcome(job.id, job.run, job.lease, "release", pause, None, error))
+        self._events.emit("job.unknown_task", job=job.id, task=job.task, queue=job.queue, again_in=pause)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()

@@ -1,0 +1,227 @@
+"""The worker as a whole: wires its services, and stops them in stated phases.
+
+Stop: no more claims, and what no slot has taken goes back -> running jobs may end until the soft deadline -> the others are
+cancelled and go back, at no cost to their attempts -> outcomes are written -> the worker signs off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from pgqueue.backend import Pulse, WorkerBackend
+from pgqueue.model.clock import Clock, monotonic
+from pgqueue.tasks import Registry
+from pgqueue.telemetry.events import Events
+from pgqueue.worker.buffers import Buffers
+from pgqueue.worker.claimer import Claimer
+from pgqueue.worker.finisher import Finisher
+from pgqueue.worker.heartbeat import Heartbeat
+from pgqueue.worker.janitor import Archivist, Sweeper
+from pgqueue.worker.listener import Listener
+from pgqueue.worker.promoter import Promoter
+from pgqueue.worker.rescuer import Rescuer
+from pgqueue.worker.service import Service
+from pgqueue.worker.slots import Slots
+from pgqueue.worker.state import Timing, WorkerState, describe_worker, random_id
+from pgqueue.worker.watchdog import Watchdog
+
+EXIT_CLEAN = 0
+EXIT_FORCED = 3
+UNWIND_SECONDS = 2.0
+
+
+class Worker:
+    """Runs jobs. ``async with pgq.worker(): ...`` inside an application, ``await worker.run()`` as a program.
+
+    Args:
+        weights: Queues and their weights: how often a queue is served while all have jobs.
+        concurrency: Jobs that run at the same time.
+        timing: How often the services do what.
+        deps: Handed to handlers as ``ctx.deps``.
+    """
+
+    def __init__(
+        self,
+        backend: WorkerBackend,
+        registry: Registry,
+        *,
+        weights: Mapping[str, int],
+        concurrency: int,
+        version: str,
+        timing: Timing | None = None,
+        events: Events | None = None,
+        deps: Any = None,
+        clock: Clock = monotonic,
+    ) -> None:
+        self.events = events or Events()
+        info = describe_worker(weights, concurrency, version)
+        self.state = WorkerState(info, clock, timing or Timing(), weights)
+        self._backend = backend
+        self._buffers = Buffers(weights)
+        self._finisher = Finisher(self.state, backend, self.events)
+        self.slots = Slots(self.state, self._buffers, registry, self._finisher, self.events, deps)
+        self._claimer = Claimer(self.state, backend, self._buffers, self.slots, self._finisher, self.events)
+        self.slots.hungry = self._claimer.wake
+        self._heartbeat: Heartbeat | None = None
+        self._services: list[Service] = []
+        self._errands: set[asyncio.Task[None]] = set()
+        self._hurry = asyncio.Event()
+
+    async def start(self) -> None:
+        """Register, then take jobs.
+
+        Raises:
+            BackendUnavailable: The database cannot be reached.
+            SchemaError: It is not migrated.
+            ConfigurationError: It is a copy that nobody adopted.
+        """
+        await self._register()
+        self._heartbeat = Heartbeat(self.state, self._backend.heart(), self._felt, self.events)
+        self._heartbeat.start()
+        self.slots.start()
+        self._services = self._make_services()
+        for service in (self._finisher, self._claimer, *self._services):
+            service.start()
+        info = self.state.info
+        self.events.emit("worker.started", worker=info.name, queues=",".join(info.queues), concurrency=info.concurrency)
+
+    async def stop(self) -> int:
+        """Stop in phases; return 0 when every job ended by itself, 3 when some had to be cancelled."""
+        self.events.emit("worker.stopping", worker=self.state.info.name, running=len(self.slots.running))
+        self.state.claiming = False
+        await self._claimer.stop()
+        self._claimer.hand_back()
+        forced = await self._end_jobs()
+        await self._finisher.drain(self.state.timing.hard_stop)
+        await self._sign_off()
+        self.events.emit("worker.stopped", worker=self.state.info.name, released=forced)
+        return EXIT_FORCED if forced else EXIT_CLEAN
+
+    def hurry(self) -> None:
+        """End the soft phase of a stop now."""
+        self._hurry.set()
+
+    async def run(self) -> int:
+        """Run until TERM or INT, stop in phases (a second signal cancels at once); return the exit code."""
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            if told.is_set():
+                self.hurry()
+            told.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, tell)
+        try:
+            await self.start()
+            await told.wait()
+            return await self.stop()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    async def __aenter__(self) -> Worker:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _make_services(self) -> list[Service]:
+        state, backend, events = self.state, self._backend, self.events
+        assert self._heartbeat is not None
+        return [
+            Watchdog(state, self.slots, events),
+            Promoter(state, backend, self._claimer.notify, events),
+            Rescuer(state, backend, self._claimer.notify, events),
+            Listener(backend, self._claimer.notify, self._heartbeat.wake, events),
+            Sweeper(state, backend, events),
+            Archivist(state, backend, events),
+        ]
+
+    async def _register(self) -> None:
+        sent = self.state.clock()
+        await self._backend.register(self.state.info)
+        self.state.lease_until = sent + self.state.timing.lease
+
+    def _felt(self, worker: int, pulse: Pulse) -> None:
+        """Act on the answer to a heartbeat."""
+        if worker != self.state.info.id:
+            return
+        if not pulse.alive:
+            self._start_errand(self._be_reborn())
+            return
+        self._cancel(pulse.cancelled)
+        unknown = self.state.holdings.unknown(pulse.leases)
+        if unknown:
+            self._start_errand(self._release(unknown))
+        self.slots.rouse(self._buffers.size)  # they wait while the lease is over
+
+    def _cancel(self, cancelled: frozenset[tuple[int, int]]) -> None:
+        for slot in self.slots.running:
+            if slot.job is not None and (slot.job.id, slot.job.run) in cancelled:
+                slot.cancel("cancelled")
+        self._claimer.give_up(cancelled)
+
+    async def _release(self, leases: list[int]) -> None:
+        """Hand back the jobs of claims whose answer never came."""
+        jobs = await self._backend.release(leases)
+        if jobs:
+            self.events.emit("worker.released", leases=len(leases), jobs=jobs)
+            self._claimer.notify()
+
+    async def _be_reborn(self) -> None:
+        """Somebody took this worker for dead and gave its jobs to others: go on under a new identity."""
+        self.state.lease_until = 0.0
+        self.state.info = replace(self.state.info, id=random_id())
+        self.events.emit("worker.lost", worker=self.state.info.name, running=len(self.slots.running))
+        for slot in self.slots.running:
+            slot.cancel("lost")
+        self._buffers.drain()
+        self.state.holdings.forget()
+        self._finisher.forget()
+        await self._register()
+        self._claimer.notify()
+
+    def _start_errand(self, errand: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(self._persist(errand))
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def _persist(self, errand: Any) -> None:
+        try:
+            await errand
+        except Exception as error:  # noqa: BLE001 - the next heartbeat finds the same state again
+            self.events.emit("service.failed", service="errand", error=repr(error), again_in=self.state.timing.beat)
+
+    async def _end_jobs(self) -> int:
+        """Let running jobs end until the soft deadline, then cancel; return how many were cancelled."""
+        ended = asyncio.create_task(self.slots.stop())
+        hurried = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({ended, hurried}, timeout=self.state.timing.soft_stop, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        forced = self.slots.running
+        for slot in forced:
+            slot.cancel("stop")
+        await asyncio.wait({ended}, timeout=UNWIND_SECONDS)
+        ended.cancel()
+        return len(forced)
+
+    async def _sign_off(self) -> None:
+        for service in self._services:
+            await service.cancel()
+        assert self._heartbeat is not None
+        await self._heartbeat.stop()
+        for errand in self._errands:
+            errand.cancel()
+        with contextlib.suppress(Exception):  # whoever sweeps next does it for us
+            await self._backend.leave()
+        await self._backend.close()
