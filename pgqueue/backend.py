@@ -123,9 +123,9 @@ class WorkerInfo:
 
 
 class Notice(NamedTuple):
-    """What a notification said: a queue has work, or a held job was cancelled; "connected" after every (re)connect."""
+    """What a notification said: a queue has work or soon will, or a held job was cancelled; "connected" after a connect."""
 
-    kind: Literal["ready", "cancel", "connected"]
+    kind: Literal["ready", "due", "cancel", "connected"]
     queue: str = ""
 
 

@@ -28,7 +28,8 @@ async def notices(settings: Settings) -> AsyncIterator[Notice]:
         while True:
             async for notify in connection.notifies(timeout=PROBE_EVERY):
                 kind, _, queue = notify.payload.partition(":")
-                yield Notice("cancel") if kind == "cancel" else Notice("ready", queue)
+                if kind == "ready" or kind == "due" or kind == "cancel":
+                    yield Notice(kind, queue)
             await connection.execute("select 1")  # a dead peer is found even when nothing is notified
     except psycopg.Error as error:
         raise explain(error, settings.schema, broken=True) or error from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pgqueue.backend import Outcome, WorkerBackend
 from pgqueue.model.errors import InvalidPayload
@@ -24,7 +24,11 @@ UNSTORABLE = '{"type": "Unstorable", "message": "PostgreSQL refused the text of 
 
 
 class Finisher(Service):
-    """Batches outcomes into one statement."""
+    """Batches outcomes into one statement.
+
+    Attributes:
+        postponed: Called when jobs were written that run again later; set by whoever promotes them.
+    """
 
     name = "finisher"
 
@@ -35,6 +39,8 @@ class Finisher(Service):
         self._pending: list[Outcome] = []
         self._unsettled: list[Outcome] = []
         self._limit = LARGEST_FLUSH
+        self._postpones = False
+        self.postponed: Callable[[], None] = lambda: None
 
     @property
     def is_behind(self) -> bool:
@@ -52,6 +58,11 @@ class Finisher(Service):
         if len(self._pending) == 1:
             self.wake()
 
+    def add_later(self, outcome: Outcome) -> None:
+        """Write an outcome after which the job runs again."""
+        self._postpones = True
+        self.add(outcome)
+
     async def run_once(self) -> float | None:
         """Write one batch; return the seconds until the next."""
         if self._unsettled:
@@ -68,6 +79,9 @@ class Finisher(Service):
         except Exception:
             self._pending[:0] = batch
             raise
+        if self._postpones:
+            self._postpones = False
+            self.postponed()
         self._limit = min(LARGEST_FLUSH, self._limit * 2)
         self._pending.extend(locked)
         if len(self._pending) > len(locked) or self._unsettled:

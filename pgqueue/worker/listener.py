@@ -14,6 +14,7 @@ class Listener(Service):
 
     Args:
         ready: Called with a queue that has work; with None after each connect, for what was missed.
+        due: Called when a job is due sooner than the promoter would look.
         cancelled: Called when a job that somebody holds was cancelled.
     """
 
@@ -23,12 +24,14 @@ class Listener(Service):
         self,
         backend: WorkerBackend,
         ready: Callable[[str | None], None],
+        due: Callable[[], None],
         cancelled: Callable[[], None],
         events: Events,
     ) -> None:
         super().__init__(events)
         self._backend = backend
         self._ready = ready
+        self._due = due
         self._cancelled = cancelled
 
     async def run_once(self) -> float | None:
@@ -36,6 +39,8 @@ class Listener(Service):
         async for notice in self._backend.notices():
             if notice.kind == "cancel":
                 self._cancelled()
+            elif notice.kind == "due":
+                self._due()
             else:
                 self._ready(notice.queue or None)
         return 0

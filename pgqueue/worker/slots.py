@@ -176,7 +176,8 @@ class Slots:
         if judgement is None:
             return
         verdict, delay, described = judgement
-        self._finisher.add(Outcome(job.id, job.run, job.lease, verdict, delay, started, described))
+        add = self._finisher.add_later if delay else self._finisher.add
+        add(Outcome(job.id, job.run, job.lease, verdict, delay, started, described))
         if verdict in ("dead", "retry"):
             name = "job.dead" if verdict == "dead" else "job.retried"
             self._events.emit(
@@ -200,7 +201,7 @@ class Slots:
     def _put_off(self, job: ClaimedJob) -> None:
         pause = unknown_task_pause(job)
         error = describe(InvalidArguments(f"No task {job.task!r} is declared here.", "Deploy a worker that knows it."))
-        self._finisher.add(Outcome(job.id, job.run, job.lease, "release", pause, None, error))
+        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, error))
         self._events.emit("job.unknown_task", job=job.id, task=job.task, queue=job.queue, again_in=pause)
 
 

@@ -138,11 +138,13 @@ class Worker:
     def _make_services(self) -> list[Service]:
         state, backend, events = self.state, self._backend, self.events
         assert self._heartbeat is not None
+        promoter = Promoter(state, backend, self._claimer.notify, events)
+        self._finisher.postponed = promoter.wake
         return [
+            promoter,
             Watchdog(state, self.slots, events),
-            Promoter(state, backend, self._claimer.notify, events),
             Rescuer(state, backend, self._claimer.notify, events),
-            Listener(backend, self._claimer.notify, self._heartbeat.wake, events),
+            Listener(backend, self._claimer.notify, promoter.wake, self._heartbeat.wake, events),
             Sweeper(state, backend, events),
             Archivist(state, backend, events),
         ]

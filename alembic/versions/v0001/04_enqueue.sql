@@ -14,7 +14,7 @@ begin
   end if;
   if exists (select from {schema}.worker_idle i where i.queue = p_queue and clock_timestamp() + i.nap >= p_due)
      or current_setting('transaction_isolation') <> 'read committed' and p_due <= clock_timestamp() + interval '2 s' then
-    perform pg_notify({schema}.channel(), 'ready:' || p_queue);
+    perform pg_notify({schema}.channel(), case when p_due <= clock_timestamp() then 'ready:' else 'due:' end || p_queue);
   end if;
 end $$;
 

@@ -1,0 +1,108 @@
+"""A real PostgreSQL for each test process, a database of its own for each test.
+
+At the end of every test each live job stands in exactly one place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pgqueue import EmbeddedServer, PgQueue, embedded
+from pgqueue.postgres.connections import Settings
+from pgqueue.postgres.migrate import migrate
+from tests.support import Watch
+
+TEMPLATE = "pgqueue_template"
+
+# A seq drawn before its transaction has an id could stand below every cursor; in tests that is an error.
+DRAW = """
+create function pgqueue.draw() returns bigint language plpgsql as $$
+begin
+  if pg_current_xact_id_if_assigned() is null then
+    raise exception 'a seq was drawn before the transaction had an id';
+  end if;
+  return nextval('pgqueue.ready_seq');
+end $$;
+alter table pgqueue.ready alter column seq set default pgqueue.draw();
+"""
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_environment() -> None:
+    """Tests reach their own server only, whatever the developer's shell says."""
+    for name in [n for n in os.environ if n.startswith(("PGQUEUE_DSN", "PGQUEUE_SCHEMA", "DATABASE_URL", "PGHOST", "PGDATABASE"))]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def server(no_environment: None) -> Iterator[EmbeddedServer]:
+    """PostgreSQL 18, or the version that PGQUEUE_TEST_POSTGRES names."""
+    version = int(os.environ.get("PGQUEUE_TEST_POSTGRES", "18"))
+    with embedded(version=version, settings={"fsync": "off", "max_prepared_transactions": "20"}) as running:
+        with psycopg.connect(running.dsn, autocommit=True) as connection:
+            connection.execute(f"create database {TEMPLATE}")
+        migrate(Settings(running.dsn_of(TEMPLATE), "pgqueue"))
+        with psycopg.connect(running.dsn_of(TEMPLATE), autocommit=True) as connection:
+            connection.execute(DRAW)
+        yield running
+
+
+@pytest.fixture
+def dsn(server: EmbeddedServer, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fresh, migrated database; afterwards it is checked and dropped."""
+    name = f"t_{abs(hash(request.node.nodeid)):x}"
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
+        # The template's home is another database; a copy made for a test is where its jobs belong.
+        with psycopg.connect(server.dsn_of(name), autocommit=True) as fresh:
+            fresh.execute("select pgqueue.adopt()")
+        yield server.dsn_of(name)
+        misplaced = _misplaced(server.dsn_of(name))
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    assert misplaced == [], f"live jobs that do not stand in exactly one place: {misplaced}"
+
+
+@pytest.fixture
+def settings(dsn: str) -> Settings:
+    return Settings(dsn, "pgqueue")
+
+
+@pytest.fixture
+def database(dsn: str) -> Iterator[psycopg.Connection]:
+    """An autocommitting connection of the test's own."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def pgq(dsn: str) -> Iterator[PgQueue[None]]:
+    """An application without tasks."""
+    queue = PgQueue(dsn)
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
+def watch(dsn: str) -> Iterator[Watch]:
+    """Waits for what becomes true in the database, without sleeping."""
+    with Watch(dsn) as watching:
+        yield watching
+
+
+def _misplaced(dsn: str) -> list[tuple[int, int, int]]:
+    with suppress(psycopg.errors.UndefinedTable), psycopg.connect(dsn) as connection:
+        return connection.execute("select id, run, places from pgqueue.misplaced_jobs").fetchall()
+    return []
