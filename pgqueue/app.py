@@ -13,7 +13,7 @@ from pgqueue.model.retry import RetryPolicy
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.inspection import PostgresInspection
 from pgqueue.postgres.producer import PostgresProducer
-from pgqueue.postgres.settings import resolve
+from pgqueue.postgres.settings import resolve, resolve_schema
 from pgqueue.postgres.store import PostgresWorker
 from pgqueue.tasks import (
     AsyncHandle,
@@ -103,6 +103,15 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
             ConfigurationError: No DSN is given anywhere, or it cannot be read.
         """
         return resolve(self._dsn, self._schema)
+
+    @property
+    def schema(self) -> str:
+        """Name of the schema.
+
+        Raises:
+            ConfigurationError: It is not a plain one.
+        """
+        return resolve_schema(self._schema)
 
     @property
     def inspector(self) -> Inspector:

@@ -315,6 +315,10 @@ class InspectBackend(Protocol):
         """Take up claims again. Asynq: UnpauseQueue."""
         ...
 
+    def adopt(self, actor: str) -> None:
+        """Let workers run the jobs of a restored copy. Asynq: nothing alike."""
+        ...
+
 
 class ProducerBackend(Protocol):
     """Where enqueue ends. ``handle`` is the caller's connection or session; None is a connection of our own."""

@@ -92,6 +92,10 @@ class Inspector:
         """Take up claims again."""
         return self._backend.resume(check_queue(queue), self._actor)
 
+    def adopt(self) -> None:
+        """Make this database the home of its jobs; a restored copy runs none until then."""
+        self._backend.adopt(self._actor)
+
     def _found(self, job_id: str, outcome: str) -> str:
         if outcome == "not found":
             raise _not_found(job_id)

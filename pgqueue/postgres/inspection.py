@@ -54,6 +54,10 @@ class PostgresInspection:
         """Take up claims again."""
         return self._outcome("queues/resume", {"queue": queue, "actor": actor})
 
+    def adopt(self, actor: str) -> None:
+        """Make this database the home of its jobs."""
+        self._run("upkeep/adopt", {"actor": actor})
+
     def _outcome(self, name: str, parameters: Mapping[str, Any]) -> str:
         return str(self._run(name, parameters)[0][0])
 

@@ -60,12 +60,12 @@ def pending(settings: Settings) -> tuple[str, str]:
         return _current(connection, settings.schema), head()
 
 
-def as_sql(settings: Settings) -> str:
+def as_sql(schema: str) -> str:
     """Return the SQL that brings an empty database to the newest revision."""
     from alembic import command
 
     output = io.StringIO()
-    config = _config(settings.schema)
+    config = _config(schema)
     config.output_buffer = output
     command.upgrade(config, "head", sql=True)
     return output.getvalue()

@@ -32,4 +32,13 @@ def resolve(dsn: str | None, schema: str | None) -> Settings:
         raise ConfigurationError(
             f"The DSN cannot be read ({str(error).strip()}).", "Write postgresql://user:password@host:5432/database."
         ) from None
-    return Settings(chosen, check_schema(schema or os.environ.get("PGQUEUE_SCHEMA") or "pgqueue"))
+    return Settings(chosen, resolve_schema(schema))
+
+
+def resolve_schema(schema: str | None) -> str:
+    """Return the schema's name: the argument, else PGQUEUE_SCHEMA, else "pgqueue".
+
+    Raises:
+        ConfigurationError: It is not a plain one.
+    """
+    return check_schema(schema or os.environ.get("PGQUEUE_SCHEMA") or "pgqueue")

@@ -109,14 +109,21 @@ create table {schema}.home (
   adopted_at        timestamptz not null default clock_timestamp()
 );
 
+create function {schema}.actor() returns text language sql stable as $$
+  select coalesce(nullif(current_setting('pgqueue.actor', true), ''), session_user::text)
+$$;
+
 create function {schema}.adopt() returns boolean language sql volatile as $$
   with here as (
     select s.system_identifier, d.oid::bigint as database_oid
     from pg_control_system() s, pg_database d where d.datname = current_database()
+  ), recorded as (
+    insert into {schema}.operator_action (actor, action, outcome) values ({schema}.actor(), 'adopt', 'adopted')
   )
   insert into {schema}.home (system_identifier, database_oid) select h.system_identifier, h.database_oid from here h
   on conflict (one) do update set (system_identifier, database_oid, adopted_at) =
     (excluded.system_identifier, excluded.database_oid, clock_timestamp())
   returning true
 $$;
-select {schema}.adopt();
+insert into {schema}.home (system_identifier, database_oid)
+select s.system_identifier, d.oid::bigint from pg_control_system() s, pg_database d where d.datname = current_database();

@@ -1,10 +1,6 @@
 -- Operators' verbs. They wait for locks, in the order key -> history -> job by id -> lane -> lease, and each leaves a row
 -- in operator_action. Each step is a statement of its own, so that it sees the newest state.
 
-create function {schema}.actor() returns text language sql stable as $$
-  select coalesce(nullif(current_setting('pgqueue.actor', true), ''), session_user::text)
-$$;
-
 -- Cancel jobs: end what no lease holds, signal what runs.
 --   result      per id: cancelled | signalled | not found
 --   rows locked job_key, job (waits)

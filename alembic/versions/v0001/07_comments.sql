@@ -76,5 +76,7 @@ comment on function {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], fl
 comment on function {schema}.cancel(bigint) is 'Cancel a job: cancelled, signalled or not found.';
 comment on function {schema}.cancel_jobs(bigint[]) is 'Cancel several jobs.';
 comment on function {schema}.retry(bigint) is 'Bring a dead, cancelled or expired job back: ready, not found, or the state that forbids it.';
+comment on table {schema}.home is 'The system and database where these jobs belong; elsewhere workers refuse to run them.';
+comment on function {schema}.adopt() is 'Let workers run the jobs of a restored copy, here.';
 comment on function {schema}.pause(text) is 'Suspend claims from a queue.';
 comment on function {schema}.resume(text) is 'Take up claims from a queue again.';

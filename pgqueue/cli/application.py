@@ -1,0 +1,51 @@
+"""Find the application that a command names: ``shop.jobs`` or ``shop.jobs:pgq``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from pgqueue.app import PgQueue
+from pgqueue.model.errors import ConfigurationError
+
+
+def load(name: str) -> PgQueue[object]:
+    """Import the module and return its PgQueue.
+
+    Args:
+        name: A module, in which there is one PgQueue; or module:attribute.
+
+    Raises:
+        ConfigurationError: The module cannot be found, or holds no PgQueue of that name, or several.
+    """
+    module_name, _, attribute = name.partition(":")
+    module = _import(module_name)
+    if attribute:
+        found = getattr(module, attribute, None)
+        if not isinstance(found, PgQueue):
+            raise ConfigurationError(f"{module_name} has no PgQueue named {attribute!r}.", "Name the one it has.")
+        return found
+    apps = {id(value): value for value in vars(module).values() if isinstance(value, PgQueue)}
+    if len(apps) != 1:
+        raise ConfigurationError(
+            f"{module_name} holds {len(apps)} PgQueue objects, not one.", f"Write {module_name}:NAME to choose one."
+        )
+    return next(iter(apps.values()))
+
+
+def _import(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise ConfigurationError(
+            f"There is no module {name!r} here.", "Run the command where the module can be imported."
+        ) from None
+    except ValueError:
+        raise ConfigurationError(f"{name!r} is not a module's name.", "Write it as in an import: shop.jobs") from None

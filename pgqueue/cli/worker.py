@@ -1,0 +1,89 @@
+"""``pgqueue worker``: run jobs until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import click
+
+from pgqueue.cli.application import load
+from pgqueue.model.errors import InvalidOption
+
+
+@click.command()
+@click.argument("app", metavar="APP")
+@click.option("--queue", "-q", "queues", metavar="NAME[:WEIGHT]", multiple=True, help="Serve this queue; repeatable.")
+@click.option("--concurrency", "-c", default=100, show_default=True, help="Jobs that run at the same time.")
+@click.option("--stop-timeout", default="30s", show_default=True, help="How long running jobs may go on at a stop.")
+@click.option("--dsn", metavar="URL", help="The database, where the application names none.")
+@click.option("--schema", metavar="NAME", help="The schema, where the application names none.")
+@click.option("--json", "as_json", is_flag=True, help="Log lines as JSON.")
+def worker(
+    *,
+    app: str,
+    queues: Sequence[str],
+    concurrency: int,
+    stop_timeout: str,
+    dsn: str | None,
+    schema: str | None,
+    as_json: bool,
+) -> None:
+    """Run jobs of the PgQueue in APP (module or module:name) until TERM or INT.
+
+    The first signal stops claims and lets running jobs end; a second one cancels them. Cancelled jobs run again, at no
+    cost to their attempts.
+    """
+    for name, value in (("PGQUEUE_DSN", dsn), ("PGQUEUE_SCHEMA", schema)):
+        if value is not None:
+            os.environ[name] = value
+    _log_to_stderr(as_json=as_json)
+    pgq = load(app)
+    weights = dict(_weight(queue) for queue in queues) or None
+
+    async def run() -> int:
+        return await pgq.worker(weights=weights, concurrency=concurrency, stop_timeout=stop_timeout).run()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        sys.exit(runner.run(run()))
+
+
+def _weight(queue: str) -> tuple[str, int]:
+    name, colon, weight = queue.rpartition(":")
+    if not colon:
+        return queue, 1
+    if not weight.isdigit():
+        raise InvalidOption(f"{queue!r} has no whole number as weight.", "Write NAME or NAME:WEIGHT, as in images:4.")
+    return name, int(weight)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed: it halves the cost of an event."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, event and its fields, or the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(), "level": record.levelname.lower()}
+        event = getattr(record, "event", None)
+        line.update({"event": event, **getattr(record, "fields", {})} if event else {"message": record.getMessage()})
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _log_to_stderr(*, as_json: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonLines() if as_json else logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
