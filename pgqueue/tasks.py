@@ -218,8 +218,9 @@ class Task(SyncTask[P, R], AsyncTask[P, R]):
             InvalidOption: An option is unknown or out of range.
         """
         chosen = JobOptions.of(options).over(self._options)
-        kind = Task if handle is None else HandledTask
-        return kind(self._declaration, self._producer, chosen, handle)
+        if handle is None:
+            return Task[P, R](self._declaration, self._producer, chosen)
+        return HandledTask[P, R](self._declaration, self._producer, chosen, handle)
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"

@@ -98,7 +98,7 @@ def _each(job_ids: Sequence[str], act: Callable[[str], str]) -> dict[str, str]:
 
 
 def _retry_words(outcome: str) -> str:
-    if outcome in JobState and outcome != "ready":
+    if outcome in set(JobState) - {"ready"}:
         return f"not done: it is {outcome}; only dead, cancelled and expired jobs can be retried"
     return outcome
 

@@ -31,7 +31,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], empty: str) -> None:
     widths = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
     numeric = [all(isinstance(row[name], int | float) or row[name] is None for row in rows) for name in names]
     for line in ([name.upper() for name in names], *cells):
-        click.echo("  ".join(_aligned(cell, *how) for cell, *how in zip(line, widths, numeric, strict=True)).rstrip())
+        click.echo("  ".join(map(_aligned, line, widths, numeric)).rstrip())
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ class Clock(Protocol):
 
     def __call__(self) -> float:
         """Return seconds since some fixed moment; never goes back."""
+        ...
 
 
 monotonic: Clock = time.monotonic

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow, tuple_row
 
 from pgqueue.model.errors import BackendUnavailable, HandleError, InvalidPayload, PgQueueError, SchemaError
@@ -45,7 +46,7 @@ class Settings:
 
     def parameters(self, purpose: str, options: Mapping[str, str]) -> dict[str, Any]:
         """Return psycopg's connection parameters for one purpose; it shows as application_name."""
-        given = psycopg.conninfo.conninfo_to_dict(self.dsn)
+        given = conninfo_to_dict(self.dsn)
         pinned = " ".join(f"-c {name}={value}" for name, value in options.items())
         return {
             **_REACHABLE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import psycopg
 from psycopg import sql
@@ -11,6 +12,7 @@ from pgqueue.backend import Notice
 from pgqueue.postgres.connections import UNPINNED, Link, Settings, explain
 
 PROBE_EVERY = 20.0
+_KINDS: dict[str, Literal["ready", "due", "cancel"]] = {"ready": "ready", "due": "due", "cancel": "cancel"}
 
 
 async def notices(settings: Settings) -> AsyncIterator[Notice]:
@@ -28,8 +30,8 @@ async def notices(settings: Settings) -> AsyncIterator[Notice]:
         while True:
             async for notify in connection.notifies(timeout=PROBE_EVERY):
                 kind, _, queue = notify.payload.partition(":")
-                if kind == "ready" or kind == "due" or kind == "cancel":
-                    yield Notice(kind, queue)
+                if kind in _KINDS:  # a newer version may say more
+                    yield Notice(_KINDS[kind], queue)
             await connection.execute("select 1")  # a dead peer is found even when nothing is notified
     except psycopg.Error as error:
         raise explain(error, settings.schema, broken=True) or error from error

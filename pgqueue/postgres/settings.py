@@ -6,6 +6,7 @@ import os
 import re
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from pgqueue.model.errors import ConfigurationError
 from pgqueue.postgres.connections import Settings
@@ -27,7 +28,7 @@ def resolve(dsn: str | None, schema: str | None) -> Settings:
         )
     chosen = _DRIVER.sub(r"\1://", chosen)
     try:
-        psycopg.conninfo.conninfo_to_dict(chosen)
+        conninfo_to_dict(chosen)
     except psycopg.ProgrammingError as error:
         raise ConfigurationError(
             f"The DSN cannot be read ({str(error).strip()}).", "Write postgresql://user:password@host:5432/database."

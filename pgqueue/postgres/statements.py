@@ -41,5 +41,5 @@ def statement(name: str, schema: str) -> bytes:
         name: For example "ready/claim".
         schema: Checked by check_schema.
     """
-    text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
+    text = resources.files("pgqueue.postgres").joinpath("sql", f"{name}.sql").read_text("utf-8")
     return _COMMENT.sub("", text).replace("{schema}", quoted(schema)).strip().encode()

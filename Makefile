@@ -1,0 +1,61 @@
+# Every target needs Python 3.11 or newer and nothing else; what it needs besides goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types layers bench docs lock clean
+
+help:  ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s  %s\n", $$1, $$2}'
+
+setup: .venv/dev  ## Make .venv with everything for development
+
+demo: .venv/demo  ## Show a small shop at work: two workers, one killed, every job accounted for
+	@$(BIN)/python -m examples.shop
+
+test: .venv/dev  ## Run all tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: lint types layers test  ## Do exactly what CI does
+
+lint: .venv/dev  ## Check style and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/dev  ## Check types with mypy and pyright
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+layers: .venv/dev  ## Check that each layer imports only from those below
+	@$(BIN)/lint-imports
+
+bench: .venv/dev  ## Measure: exact counters, the drain against the floor, latency (minutes)
+	@$(BIN)/python -m benchmarks.counters
+	@$(BIN)/python -m benchmarks.drain
+	@$(BIN)/python -m benchmarks.latency
+
+docs: .venv/dev  ## Build the documentation into build/docs
+	@$(BIN)/mkdocs build --strict --quiet --site-dir build/docs
+	@echo "build/docs/index.html"
+
+lock: .venv/dev  ## Choose new versions for requirements/*.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  --python-version 3.11 --upgrade --extra dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  --python-version 3.11 --extra demo -c requirements/dev.txt pyproject.toml -o requirements/demo.txt
+
+clean:  ## Remove .venv and all that was built
+	@rm -rf .venv build dist
+
+.venv/pip:
+	@echo "Making .venv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=."; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/demo .venv/dev: .venv/%: requirements/%.txt pyproject.toml | .venv/pip
+	@echo "Installing what '$*' needs"
+	@$(PIP) install --progress-bar on --require-hashes --requirement requirements/$*.txt | grep --line-buffered -E '^(Collecting|Installing|Successfully)' | cut -c1-100 || true
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
