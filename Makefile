@@ -1,4 +1,5 @@
 # Every target needs Python 3.11 or newer and nothing else; what it needs besides goes into .venv.
+SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -56,6 +57,7 @@ clean:  ## Remove .venv and all that was built
 
 .venv/demo .venv/dev: .venv/%: requirements/%.txt pyproject.toml | .venv/pip
 	@echo "Installing what '$*' needs"
-	@$(PIP) install --progress-bar on --require-hashes --requirement requirements/$*.txt | grep --line-buffered -E '^(Collecting|Installing|Successfully)' | cut -c1-100 || true
+	@$(PIP) install --progress-bar off --require-hashes --requirement requirements/$*.txt \
+	  | sed -un -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected.*/  unpacking/p'
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
