@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from pgqueue.model.annotations import fits
 from pgqueue.model.errors import InvalidArguments, InvalidPayload, TaskError
 
+_read = json.JSONDecoder().raw_decode
 LARGEST_PAYLOAD = 1024 * 1024
 
 _REMEDY = "Pass what JSON can hold (text, numbers, booleans, None, lists, dicts), such as a key of the stored object."
@@ -70,7 +71,7 @@ class CallShape:
         Raises:
             InvalidArguments: The stored object does not fit the signature as it is now.
         """
-        stored: dict[str, Any] = json.loads(text)
+        stored: dict[str, Any] = _read(text)[0]  # jsonb as text has no space around it
         if self.by_name:
             return (), stored
         bound = inspect.BoundArguments(self.signature, {})

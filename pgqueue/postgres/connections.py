@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
@@ -102,7 +102,7 @@ class Link:
         self._settings = settings
         self._parameters = settings.parameters(purpose, options)
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
-        self._connecting = anyio.Lock()
+        self._connecting = asyncio.Lock()
         self.epoch = 0
 
     async def run(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[TupleRow]:

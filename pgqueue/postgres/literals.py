@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 
 def numbers(values: Iterable[object]) -> str:
-    """Write numbers or None as an array literal."""
-    return "{" + ",".join("NULL" if v is None else str(v) for v in values) + "}"
+    """Write numbers, or words that need no quotes such as NULL, as an array literal."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def texts(values: Iterable[str | None]) -> str:

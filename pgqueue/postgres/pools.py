@@ -14,6 +14,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from pgqueue.postgres.connections import UNPINNED, Settings
 
 MAX_SIZE = 8
+PATIENCE = 10.0  # seconds for a connection
+TIMEOUT = 10.0
 
 SyncPool = ConnectionPool[Connection[TupleRow]]
 AsyncPool = AsyncConnectionPool[AsyncConnection[TupleRow]]
@@ -42,6 +44,7 @@ class Pools:
                     kwargs=self._parameters,
                     min_size=0,
                     max_size=MAX_SIZE,
+                    timeout=PATIENCE,
                     open=True,
                     check=ConnectionPool.check_connection,
                 )
@@ -59,6 +62,7 @@ class Pools:
                     kwargs=self._parameters,
                     min_size=0,
                     max_size=MAX_SIZE,
+                    timeout=PATIENCE,
                     open=False,
                     check=AsyncConnectionPool.check_connection,
                 )

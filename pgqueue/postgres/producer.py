@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -84,13 +84,17 @@ def parameters(specs: Sequence[JobSpec[Any]]) -> dict[str, str]:
         "queue": texts(o.queue for o in options),
         "task": texts(spec.task for spec in specs),
         "args": texts(spec.args for spec in specs),
-        "priority": numbers(o.priority for o in options),
-        "delay": numbers(o.delay for o in options),
+        "priority": _or_null(o.priority for o in options),
+        "delay": _or_null(o.delay for o in options),
         "run_at": texts(None if o.run_at is None else o.run_at.isoformat() for o in options),
-        "max_retries": numbers(o.max_retries for o in options),
-        "timeout_ms": numbers(o.timeout and max(1, round(o.timeout * 1000)) for o in options),
+        "max_retries": _or_null(o.max_retries for o in options),
+        "timeout_ms": _or_null(o.timeout and max(1, round(o.timeout * 1000)) for o in options),
         "more": texts(_more(o) for o in options),
     }
+
+
+def _or_null(values: Iterable[float | None]) -> str:
+    return numbers("NULL" if value is None else value for value in values)
 
 
 def _more(options: JobOptions) -> str | None:

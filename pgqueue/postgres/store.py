@@ -117,8 +117,10 @@ class PostgresWorker:
         except errors.CheckViolation:  # nobody made today's partition: midnight passed while the janitor was away
             await self._finishing.run("upkeep/make_partitions", {"days": 1})
             rows = await self._finishing.run("lease/finish", parameters)
-        answers: dict[tuple[int, int], Answer] = {(job_id, run): answer for job_id, run, answer in rows}
-        return [answers[o.id, o.run] for o in outcomes]
+        done, others = rows[0]
+        assert done + len(others) == len(outcomes), "every outcome has one answer"
+        answers: dict[tuple[int, int], Answer] = {(i, run): "locked" if held else "lost" for i, run, held in others}
+        return [answers.get((o.id, o.run), "done") for o in outcomes] if answers else ["done"] * len(outcomes)
 
     async def settle(self, lost: Sequence[Outcome], now: float) -> set[tuple[int, int]]:
         """Return (id, run) of lost outcomes that an earlier, unanswered call had recorded."""
@@ -253,15 +255,16 @@ class PostgresWorker:
             await link.close()
 
     def _runs(self, outcomes: Sequence[Outcome], now: float) -> dict[str, Any]:
+        ids, runs, leases, verdicts, delays, started, errors = zip(*outcomes, strict=True) if outcomes else ((),) * 7
         return {
             "worker": self._worker,
-            "id": numbers(o.id for o in outcomes),
-            "run": numbers(o.run for o in outcomes),
-            "lease": numbers(o.lease for o in outcomes),
-            "outcome": texts(o.verdict for o in outcomes),
-            "delay": numbers(o.delay for o in outcomes),
-            "ago": numbers(None if o.started is None else max(0.0, now - o.started) for o in outcomes),
-            "error": texts(o.error for o in outcomes),
+            "id": numbers(ids),
+            "run": numbers(runs),
+            "lease": numbers(leases),
+            "outcome": numbers(verdicts),
+            "delay": numbers(delays),
+            "ago": numbers("NULL" if at is None else max(0.0, now - at) for at in started),
+            "error": texts(errors),
         }
 
     def _ready_cursor(self, queue: str) -> LaneCursor[int]:

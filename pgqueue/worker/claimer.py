@@ -11,6 +11,7 @@ longer than a second because all slots are held up are handed back.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgqueue.backend import Outcome, WorkerBackend
@@ -26,15 +27,23 @@ LARGEST_CLAIM = 500
 AHEAD_SECONDS = 0.1
 PACE_SECONDS = 0.02
 HELD_SECONDS = 1.0
-UNSETTLED_SECONDS = 0.05
+BUSY_CLAIMS = 2
+FIRST_UNSETTLED, LONGEST_UNSETTLED = 0.02, 0.2
 
 
 @dataclass(slots=True)
 class QueueState:
-    """hot: the last claim found jobs. dozing: the database knows that this worker wants to be notified."""
+    """What the claimer knows of a queue.
+
+    Attributes:
+        hot: The last claim found more than it could take, or a notification came since.
+        dozing: The database knows that this worker wants to be notified.
+        full_claims: So many claims in a row came back full.
+    """
 
     hot: bool = True
     dozing: bool = False
+    full_claims: int = 0
 
 
 class Claimer(Service):
@@ -61,6 +70,7 @@ class Claimer(Service):
         self._pace = 0.0
         self._measured = (state.clock(), 0)
         self._next_look = 0.0
+        self._unsettled = FIRST_UNSETTLED
         self._last_take = (state.clock(), 0)
 
     def notify(self, queue: str | None = None) -> None:
@@ -76,20 +86,11 @@ class Claimer(Service):
             return None if not self._state.claiming else self._state.timing.poll / 10
         self._measure(now)
         self._hand_back_what_waits(now)
-        room = self._room()
-        if room > 0:
-            await self._fill(room)
-        if not all(known.hot for known in self._queues.values()) and now >= self._next_look:
+        for queue, share in self._shares():
+            await self._claim(queue, share)
+        if now >= self._next_look and not all(known.hot for known in self._queues.values()):
             await self._look()
         return self._pause()
-
-    async def _fill(self, room: int) -> None:
-        hot = [queue for queue, known in self._queues.items() if known.hot]
-        weight = sum(self._state.weights[queue] for queue in hot)
-        for queue in hot:
-            share = max(1, room * self._state.weights[queue] // weight) - self._buffers.waiting(queue) * (len(hot) > 1)
-            if share > 0:
-                await self._claim(queue, min(share, LARGEST_CLAIM))
 
     async def _claim(self, queue: str, limit: int) -> None:
         lease, holdings, known = random_id(), self._state.holdings, self._queues[queue]
@@ -100,7 +101,7 @@ class Claimer(Service):
             claim = await self._backend.claim(queue, lease, limit)
         except BaseException:
             holdings.claiming.discard(lease)  # if it was made after all, the next heartbeat finds and releases it
-            self._rouse()
+            self.rouse()
             raise
         if self._state.info.id != worker:
             return  # taken for dead meanwhile: the lease is an orphan, and others have its jobs
@@ -109,10 +110,11 @@ class Claimer(Service):
             self._buffers.add(queue, claim.jobs)
             self._slots.rouse(len(claim.jobs))
         known.hot = known.hot or claim.more  # a notification may have come meanwhile
-        if claim.more and known.dozing and len(claim.jobs) == limit > 1:
+        known.full_claims = known.full_claims + 1 if claim.more else 0
+        if known.dozing and known.full_claims >= BUSY_CLAIMS:
             await self._backend.awake([queue])
             known.dozing = False
-        if not claim.more and not known.dozing:
+        elif not known.hot and not known.dozing:
             self._next_look = 0.0
 
     async def _look(self) -> None:
@@ -124,35 +126,44 @@ class Claimer(Service):
                 await self._backend.doze(unasked, self._state.timing.poll)
             view = await self._backend.look(resting)
         except BaseException:
-            self._rouse()
+            self.rouse()
             raise
         for queue in unasked:
             self._queues[queue].dozing = True
         for queue in view.ready:
             self._queues[queue].hot = True
-        poll = self._state.timing.poll * random.uniform(0.75, 1.0) if view.settled else UNSETTLED_SECONDS
-        self._next_look = self._state.clock() + poll
+        self._next_look = self._state.clock() + self._until_next_look(settled=view.settled)
 
-    def _rouse(self) -> None:
-        """After a loss the server may have forgotten that this worker wants to be notified."""
+    def _until_next_look(self, *, settled: bool) -> float:
+        poll = self._state.timing.poll * random.uniform(0.75, 1.0)
+        self._unsettled = FIRST_UNSETTLED if settled else min(self._unsettled * 2, LONGEST_UNSETTLED)
+        return poll if settled else min(poll, self._unsettled)
+
+    def rouse(self) -> None:
+        """After a loss: the server may have forgotten that this worker wants to be notified."""
         for known in self._queues.values():
             known.hot, known.dozing = True, False
+        self.wake()
 
     def _pause(self) -> float | None:
-        hot = [known.hot for known in self._queues.values()]
-        if any(hot) and self._room() > 0:
+        if any(True for _ in self._shares()):
             return 0
-        until_look = None if all(hot) else max(0.0, self._next_look - self._state.clock())
-        return until_look if not self._buffers.size else min(HELD_SECONDS, until_look or HELD_SECONDS)
+        looks = [] if all(known.hot for known in self._queues.values()) else [self._next_look - self._state.clock()]
+        holds = [HELD_SECONDS] if self._buffers.size else []
+        return max(0.0, min([*looks, *holds])) if looks or holds else None
 
-    def _room(self) -> int:
-        """Return how many jobs to claim now: none while more than half of what may be ahead is there."""
+    def _shares(self) -> Iterator[tuple[str, int]]:
+        """Yield the queues to claim from and how many jobs: each queue's part of what may be ahead, once half is used."""
         if self._finisher.is_behind:
-            return 0
-        ahead = min(MOST_AHEAD, int(self._pace * AHEAD_SECONDS))
-        wanted = self._slots.free + ahead
+            return
+        hot = [queue for queue, known in self._queues.items() if known.hot]
+        wanted = self._slots.free + min(MOST_AHEAD, int(self._pace * AHEAD_SECONDS))
         self._slots.low_water = wanted // 2
-        return wanted - self._buffers.size if self._buffers.size <= wanted // 2 else 0
+        weight = sum(self._state.weights[queue] for queue in hot)
+        for queue in hot:
+            part, waiting = -(-wanted * self._state.weights[queue] // weight), self._buffers.waiting(queue)
+            if part and waiting <= part // 2:
+                yield queue, min(part - waiting, LARGEST_CLAIM)
 
     def _measure(self, now: float) -> None:
         since, taken = self._measured

@@ -1,4 +1,4 @@
-"""How a handler is called: an async def on the event loop, a def in a thread.
+"""How a plain def is called: in a thread. An async def is awaited where its slot is.
 
 A thread cannot be stopped. When its attempt is over before it is (timeout, cancel, shutdown), it is left behind as a
 zombie, and counted until it ends.
@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-
-from pgqueue.tasks import Declaration
 
 
 class Threads:
@@ -71,16 +69,3 @@ class _ThreadCall:
             if not self._ended:
                 self._left_behind = True
                 self._threads.count(1)
-
-
-class Executors:
-    """Chooses by the task's declaration."""
-
-    def __init__(self) -> None:
-        self.threads = Threads()
-
-    async def call(self, task: Declaration, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call the task's function where it belongs; return what it returns."""
-        if task.executor == "loop":
-            return await task.function(*args, **kwargs)
-        return await self.threads.call(task.function, args, kwargs)

@@ -106,15 +106,10 @@ class Finisher(Service):
         holdings, now = self._state.holdings, self._state.clock()
         answers = await self._backend.finish(batch, emptied, now)
         holdings.emptied -= emptied
-        locked: list[Outcome] = []
-        answered = holdings.answered
-        for outcome, answer in zip(batch, answers, strict=True):
-            if answer == "locked":
-                locked.append(outcome)
-                continue
-            answered(outcome.lease)
-            if answer == "lost" and outcome.started is not None:
-                self._unsettled.append(outcome)
+        locked = [outcome for outcome, answer in zip(batch, answers, strict=True) if answer == "locked"]
+        lost = [outcome for outcome, answer in zip(batch, answers, strict=True) if answer == "lost"]
+        holdings.answered(o for o, answer in zip(batch, answers, strict=True) if answer != "locked")
+        self._unsettled.extend(outcome for outcome in lost if outcome.started is not None)
         return locked
 
     async def _settle(self) -> None:

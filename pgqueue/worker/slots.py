@@ -19,10 +19,12 @@ from pgqueue.model.job import ClaimedJob
 from pgqueue.tasks import CURRENT, Declaration, JobContext, Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
-from pgqueue.worker.executors import Executors
+from pgqueue.worker.executors import Threads
 from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.state import WorkerState
 from pgqueue.worker.verdicts import Judgement, describe, judge, unknown_task_pause
+
+TURNS = 50  # jobs whose handlers may never wait, before the event loop has its turn
 
 Reason: TypeAlias = Literal["timeout", "cancelled", "stop", "lost"]
 
@@ -69,7 +71,7 @@ class Slots:
         events: Events,
         deps: Any = None,
     ) -> None:
-        self.executors = Executors()
+        self.threads = Threads()
         self.low_water = 0
         self._state = state
         self._buffers = buffers
@@ -118,6 +120,7 @@ class Slots:
     async def _serve(self, slot: Slot) -> None:
         clean = contextvars.copy_context()
         clock, buffers, state = self._state.clock, self._buffers, self._state
+        turns = 0
         while not self._stopping:
             now = clock()
             job = buffers.take() if now < state.lease_until else None
@@ -131,6 +134,9 @@ class Slots:
             slot.job = None
             if contextvars.copy_context() != clean:
                 break
+            turns += 1
+            if not turns % TURNS:
+                await asyncio.sleep(0)
         if not self._stopping:
             self._open(slot)
 
@@ -152,7 +158,10 @@ class Slots:
             args, kwargs = task.shape.decode(job.args)
             if task.context:
                 args = (JobContext.of(job, self._deps), *args)
-            await self.executors.call(task, args, kwargs)
+            if task.executor == "loop":
+                await task.function(*args, **kwargs)
+            else:
+                await self.threads.call(task.function, args, kwargs)
         except BaseException as raised:  # noqa: BLE001 - whatever a handler raises becomes an outcome
             error = raised
         finally:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import random
 import socket
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
-from pgqueue.backend import WorkerInfo
+from pgqueue.backend import Outcome, WorkerInfo
 from pgqueue.model.clock import Clock
+
+_LEASE_OF = attrgetter("lease")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,14 @@ class Holdings:
         if jobs:
             self.open[lease] = jobs
 
-    def answered(self, lease: int) -> None:
-        """One job of the lease was answered done or lost."""
-        left = self.open.get(lease, 0) - 1
-        if left > 0:
-            self.open[lease] = left
-        elif self.open.pop(lease, None) is not None:
-            self.emptied.add(lease)
+    def answered(self, outcomes: Iterable[Outcome]) -> None:
+        """Jobs were answered done or lost."""
+        for lease, jobs in Counter(map(_LEASE_OF, outcomes)).items():
+            left = self.open.get(lease, 0) - jobs
+            if left > 0:
+                self.open[lease] = left
+            elif self.open.pop(lease, None) is not None:
+                self.emptied.add(lease)
 
     def unknown(self, leases: frozenset[int]) -> list[int]:
         """Return those that the database has and this worker does not know."""

@@ -81,7 +81,11 @@ class Worker:
             SchemaError: It is not migrated.
             ConfigurationError: It is a copy that nobody adopted.
         """
-        await self._register()
+        try:
+            await self._register()
+        except BaseException:
+            await self._backend.close()
+            raise
         self._heartbeat = Heartbeat(self.state, self._backend.heart(), self._felt, self.events)
         self._heartbeat.start()
         self.slots.start()
@@ -191,7 +195,7 @@ class Worker:
         self.state.holdings.forget()
         self._finisher.forget()
         await self._register()
-        self._claimer.notify()
+        self._claimer.rouse()
 
     def _start_errand(self, errand: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(self._persist(errand))

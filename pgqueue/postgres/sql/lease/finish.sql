@@ -3,7 +3,8 @@
 --   parameters  id, run, lease, outcome, delay (s), ago (s since the handler was called; null: never), error: parallel
 --               arrays; worker; empty: leases all of whose jobs were answered done or lost in an EARLIER flush
 --               outcome: succeeded | dead | cancelled | expired end the job; retry (uses an attempt), snooze, release do not
---   result      id, run, answer: done | locked (try again in the next flush) | lost (the run is not this worker's any more)
+--   result      one row: done (how many), others (id, run, 1 if locked)[]: locked are to be tried again in the next flush,
+--               the rest are lost: the run is not this worker's any more
 --   rows locked job, job_key, lease, SKIP LOCKED: never waits
 --   states      running -> succeeded | dead | cancelled | expired; running -> ready | scheduled
 --   index       job_pkey, job_key_job, lease_pkey
@@ -61,10 +62,15 @@ with outcome as materialized (
   delete from {schema}.lease where ctid = any(array(
     select ctid from {schema}.lease where id = any(%(empty)s::text::bigint[]) and worker_id = %(worker)s::bigint
     for update skip locked))
+), others as (
+  select array[o.id, o.run, coalesce(live.held, 0)] as other
+  from outcome o left join (select id from ended union all select id from returned) done on done.id = o.id
+  left join lateral (
+    select 1 as held from {schema}.job j
+    where j.id = o.id and j.run = o.run and o.lease_id = any(array(select id from mine)) limit 1
+  ) live on true
+  where done.id is null
 )
-select o.id, o.run, case when done.id is not null then 'done' when live.held is not null then 'locked' else 'lost' end as answer
-from told, outcome o left join (select id from ended union all select id from returned) done on done.id = o.id
-left join lateral (
-  select true as held from {schema}.job j
-  where j.id = o.id and j.run = o.run and o.lease_id = any(array(select id from mine)) limit 1
-) live on true
+select (select count(*)::int from ended) + (select count(*)::int from returned) as done,
+  coalesce((select array_agg(other) from others), '{}')::bigint[] as others
+from told
