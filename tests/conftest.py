@@ -41,7 +41,9 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def no_environment() -> None:
     """Tests reach their own server only, whatever the developer's shell says."""
-    for name in [n for n in os.environ if n.startswith(("PGQUEUE_DSN", "PGQUEUE_SCHEMA", "DATABASE_URL", "PGHOST", "PGDATABASE"))]:
+    for name in [
+        n for n in os.environ if n.startswith(("PGQUEUE_DSN", "PGQUEUE_SCHEMA", "DATABASE_URL", "PGHOST", "PGDATABASE"))
+    ]:
         del os.environ[name]
 
 
@@ -68,7 +70,9 @@ def dsn(server: EmbeddedServer, request: pytest.FixtureRequest) -> Iterator[str]
         )
         # The template's home is another database; a copy made for a test is where its jobs belong.
         with psycopg.connect(server.dsn_of(name), autocommit=True) as fresh:
-            fresh.execute("select pgqueue.adopt()")
+            fresh.execute(
+                "update pgqueue.home set database_oid = d.oid::bigint from pg_database d where d.datname = current_database()"
+            )
         yield server.dsn_of(name)
         misplaced = _misplaced(server.dsn_of(name))
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

@@ -36,6 +36,8 @@ def load(name: str) -> PgQueue[object]:
 
 
 def _import(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError(f"{name!r} is not a module's name.", "Write it as in an import: shop.jobs")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -47,5 +49,3 @@ def _import(name: str) -> ModuleType:
         raise ConfigurationError(
             f"There is no module {name!r} here.", "Run the command where the module can be imported."
         ) from None
-    except ValueError:
-        raise ConfigurationError(f"{name!r} is not a module's name.", "Write it as in an import: shop.jobs") from None

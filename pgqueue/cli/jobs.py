@@ -74,7 +74,7 @@ def retry(*, job_ids: Sequence[str], dsn: str | None, schema: str | None, as_jso
     """Bring dead, cancelled or expired jobs back, with a fresh retry budget."""
     outcomes = _each(job_ids, PgQueue(dsn, schema=schema).inspector.retry)
     told = {job_id: _retry_words(outcome) for job_id, outcome in outcomes.items()}
-    print_outcomes(told, lambda outcome: outcome == "ready", as_json=as_json)
+    print_outcomes(told, lambda outcome: outcome == "retried", as_json=as_json)
 
 
 @jobs.command()
@@ -98,7 +98,7 @@ def _each(job_ids: Sequence[str], act: Callable[[str], str]) -> dict[str, str]:
 
 
 def _retry_words(outcome: str) -> str:
-    if outcome in set(JobState) - {"ready"}:
+    if outcome in set(JobState):
         return f"not done: it is {outcome}; only dead, cancelled and expired jobs can be retried"
     return outcome
 

@@ -77,7 +77,7 @@ class Inspector:
         """Bring a dead, cancelled or expired job back, with a fresh retry budget.
 
         Returns:
-            "ready", or the state that forbids it.
+            "retried", or the state that forbids it.
 
         Raises:
             JobNotFound: No job has this id.

@@ -50,7 +50,7 @@ create function {schema}.cancel(job_id bigint) returns text language sql volatil
 $$;
 
 -- Bring an ended job back under its id, with a fresh retry budget; its last run goes to job_attempt.
---   result      ready | not found | the state that forbids it
+--   result      retried | not found | the state that forbids it
 --   rows locked job_history (waits)
 --   states      dead | cancelled | expired -> ready
 --   index       job_history_pkey
@@ -58,7 +58,7 @@ create function {schema}.retry(job_id bigint) returns text language plpgsql vola
 #variable_conflict use_column
 declare
   ended {schema}.job_history;
-  answer text := 'ready';
+  answer text := 'retried';
 begin
   delete from {schema}.job_history h
   where h.id = retry.job_id and h.state in ('dead', 'cancelled', 'expired') returning * into ended;

@@ -1,0 +1,45 @@
+"""``pgqueue migrate`` and ``pgqueue adopt``."""
+
+from __future__ import annotations
+
+import psycopg
+
+from tests.cli.conftest import Run
+
+
+def test_a_second_schema_is_made_checked_and_dropped(run: Run, database: psycopg.Connection) -> None:
+    assert run("migrate", "--check", "--schema", "other").code == 1
+    assert run("migrate", "--schema", "other", "--json").json == {"before": "base", "after": "0001"}
+    assert run("migrate", "--check", "--schema", "other").code == 0
+    assert run("migrate", "--schema", "other").out == "The schema stays at 0001.\n"
+    assert run("migrate", "--schema", "other", "--to", "base").out == "The schema went from 0001 to base.\n"
+    left = database.execute("select count(*) from pg_class where relnamespace = 'other'::regnamespace").fetchone()
+    assert left == (2,), "only Alembic's version table and its index stay"
+
+
+def test_the_sql_is_printed_without_a_database(run: Run) -> None:
+    ended = run("migrate", "--sql", "--dsn", "postgresql://nobody@nowhere.invalid/none", "--schema", "elsewhere")
+    assert ended.code == 0
+    assert 'create table "elsewhere".job (' in ended.out
+
+
+def test_a_revision_that_does_not_exist_is_refused(run: Run) -> None:
+    ended = run("migrate", "--to", "9999")
+    assert ended.code == 2
+    assert "9999" in ended.err
+
+
+def test_a_schema_name_that_is_not_plain_is_refused(run: Run) -> None:
+    ended = run("migrate", "--schema", 'x"; drop schema pgqueue')
+    assert ended.code == 2
+    assert "plain lower-case identifier" in ended.err
+
+
+def test_adoption_is_recorded(run: Run, database: psycopg.Connection) -> None:
+    database.execute("update pgqueue.home set system_identifier = 1")
+    assert run("adopt").code == 0
+    row = database.execute(
+        "select h.system_identifier = s.system_identifier, (select action from pgqueue.operator_action) "
+        "from pgqueue.home h, pg_control_system() s"
+    ).fetchone()
+    assert row == (True, "adopt")
