@@ -12,7 +12,6 @@ import psycopg
 from anyio import to_thread
 
 from pgqueue.telemetry.events import Event, Events
-from pgqueue.worker.executors import Threads
 from pgqueue.worker.supervisor import Worker
 
 STATE = "select state = %s from pgqueue.all_jobs where id = %s"
@@ -54,8 +53,9 @@ class Heard:
 class ZombieWatch:
     """Every number that a worker's count of zombie threads takes."""
 
-    def __init__(self, threads: Threads) -> None:
+    def __init__(self, worker: Worker) -> None:
         self._numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        threads = worker.slots.threads
         count = threads.count
 
         def noticed(change: int) -> None:
