@@ -1,24 +1,21 @@
-"""Declared functions: the registry, and the typed handles through which they are enqueued.
+"""The typed handles through which tasks are enqueued.
 
-An editor completes a task's own parameters on ``enqueue``, because the handles carry the function's ParamSpec.
+An editor completes a task's own parameters on ``enqueue``, because the handles carry the function's ParamSpec. What may
+carry a transaction is said by structural types, so that nothing is imported which a producer does not use.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeAlias, overload
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, overload
 
 from typing_extensions import TypeVar, Unpack
 
-from pgqueue.model.errors import ConfigurationError, InvalidArguments, TaskError
-from pgqueue.model.job import ClaimedJob, Job, JobSpec
-from pgqueue.model.options import JobOptions, Options, check_task_name
-from pgqueue.model.payload import CallShape
-from pgqueue.model.retry import RetryPolicy
+from pgqueue.model.errors import InvalidArguments
+from pgqueue.model.job import Job, JobSpec
+from pgqueue.model.options import JobOptions, Options
+from pgqueue.tasks.context import D_co, JobContext
+from pgqueue.tasks.registry import Declaration
 
 if TYPE_CHECKING:  # a producer that only has a Session need not load psycopg
     from psycopg import AsyncConnection, Connection
@@ -26,9 +23,6 @@ if TYPE_CHECKING:  # a producer that only has a Session need not load psycopg
 P = ParamSpec("P")
 R = TypeVar("R")
 D = TypeVar("D", default=None)
-D_co = TypeVar("D_co", covariant=True, default=None)
-
-Executor: TypeAlias = Literal["loop", "thread"]
 
 
 class _Rows(Protocol):
@@ -65,67 +59,6 @@ class Producer(Protocol):
     async def aenqueue(self, handle: object, specs: list[JobSpec[Any]]) -> list[str]:
         """Write jobs, return their ids."""
         ...
-
-
-CURRENT: ContextVar[ClaimedJob | None] = ContextVar("pgqueue_job", default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class JobContext(Generic[D_co]):
-    """What a handler may know of the job that it runs: the first parameter of a task declared with context=True.
-
-    Attributes:
-        id: The job's id.
-        run: Number of this hand-out; together with the id the fence for writes elsewhere.
-        attempt: Number of this attempt, counting from 1.
-        deps: What ``PgQueue(deps=...)`` made, once a process.
-    """
-
-    id: str
-    task: str
-    queue: str
-    run: int
-    attempt: int
-    max_retries: int
-    enqueued_at: datetime
-    headers: Mapping[str, str]
-    tags: tuple[str, ...]
-    deps: D_co
-
-    @classmethod
-    def of(cls, job: ClaimedJob, deps: Any = None) -> JobContext[Any]:
-        """Return the context of a job that runs here."""
-        return JobContext(
-            id=str(job.id),
-            task=job.task,
-            queue=job.queue,
-            run=job.run,
-            attempt=job.attempt + 1,
-            max_retries=job.max_retries,
-            enqueued_at=job.enqueued_at,
-            headers=job.headers or {},
-            tags=tuple(job.tags or ()),
-            deps=deps,
-        )
-
-
-def current() -> JobContext[None] | None:
-    """Return the context of the job that this code runs for, None outside a job; for helpers deep in a handler."""
-    job = CURRENT.get()
-    return None if job is None else JobContext.of(job)
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """A task as the worker needs it."""
-
-    name: str
-    function: Callable[..., Any]
-    shape: CallShape
-    options: JobOptions
-    retry: RetryPolicy
-    executor: Executor
-    context: bool
 
 
 class SyncTask(Generic[P, R]):
@@ -295,82 +228,3 @@ class DeclareWithContext(Protocol[D_co]):
     def __call__(self, function: Callable[Concatenate[JobContext[D_co], P], Awaitable[R]], /) -> Task[P, R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[JobContext[D_co], P], R], /) -> Task[P, R]: ...
-
-
-@dataclass(slots=True)
-class Registry:
-    """All tasks of an application, by name."""
-
-    _tasks: dict[str, Declaration] = field(default_factory=dict)
-
-    def add(self, declaration: Declaration) -> None:
-        """Add a task.
-
-        Raises:
-            TaskError: Another function has the same name.
-        """
-        known = self._tasks.get(declaration.name)
-        if known is not None and known.function.__code__ is not declaration.function.__code__:
-            raise TaskError(
-                f"Two functions declare the task {declaration.name!r}.",
-                "Give one of them another name with name=.",
-            )
-        self._tasks[declaration.name] = declaration
-
-    def find(self, name: str) -> Declaration | None:
-        """Return the task of this name, or None."""
-        return self._tasks.get(name)
-
-    def queues(self) -> tuple[str, ...]:
-        """Return "default" and every queue that a task names."""
-        return tuple(dict.fromkeys(["default", *(d.options.queue for d in self if d.options.queue)]))
-
-    def __iter__(self) -> Iterator[Declaration]:
-        return iter(self._tasks.values())
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-
-def declare(
-    function: Callable[..., Any],
-    *,
-    name: str | None,
-    options: Mapping[str, Any],
-    retry: RetryPolicy | None,
-    executor: Executor | None,
-    context: bool,
-) -> Declaration:
-    """Check a function and its options, and make a task of them.
-
-    Raises:
-        TaskError: It is no plain function, or the executor does not fit it.
-        InvalidOption: An option is out of range.
-    """
-    if not inspect.isfunction(function):
-        raise TaskError(f"{function!r} is not a function.", "Declare a plain def or async def.")
-    if name is None and function.__module__ == "__main__" and function.__name__ == "<lambda>":
-        raise TaskError("A lambda has no name that a worker could find.", "Declare a def, or pass name=.")
-    is_async = inspect.iscoroutinefunction(function)
-    chosen: Executor = executor or ("loop" if is_async else "thread")
-    if chosen not in ("loop", "thread") or (chosen == "loop") != is_async:
-        raise TaskError(
-            f"executor={chosen!r} does not fit {function.__qualname__}.",
-            'An async def runs in the "loop", a def in a "thread".',
-        )
-    policy = retry or RetryPolicy()
-    return Declaration(
-        name=check_task_name(name or f"{function.__module__}.{function.__qualname__}"),
-        function=function,
-        shape=CallShape(function, context=context),
-        options=JobOptions.of({**options, "max_retries": policy.max_retries}),
-        retry=policy,
-        executor=chosen,
-        context=context,
-    )
-
-
-def need_tasks(registry: Registry) -> None:
-    """Raise ConfigurationError when an application declares no task."""
-    if not len(registry):
-        raise ConfigurationError("The application declares no task.", "Decorate a function with @pgq.task.")
