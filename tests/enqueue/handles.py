@@ -75,6 +75,11 @@ class Handle:
         """Roll back."""
         await self._call("rollback")
 
+    async def invalidate(self) -> None:
+        """Tell SQLAlchemy that the connection is gone, so that closing it is no error."""
+        if hasattr(self.given, "invalidate"):
+            await self._call("invalidate")
+
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Open a savepoint; an exception inside rolls back to it."""

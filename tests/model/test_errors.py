@@ -66,7 +66,7 @@ def fault(call: ast.Call) -> str | None:
     if len(call.args) != 2 or call.keywords:
         return "not a problem and a remedy"
     problem, remedy = (pieces(argument) for argument in call.args)
-    if not problem.endswith((".", "…")) or (problem[0].islower() and not {"=", "…"} & set(problem)):
+    if not problem.endswith((".", "…")):  # may begin with the name of an option, so in lower case
         return f"not a sentence: {problem}"
     if not (remedy[0].isupper() or remedy == "…") or not (remedy.endswith((".", "…")) or ": " in remedy):
         return f"not a remedy: {remedy}"
