@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -70,7 +70,7 @@ class Worker:
         self.slots.hungry = self._claimer.wake
         self._heartbeat: Heartbeat | None = None
         self._services: list[Service] = []
-        self._errands: set[asyncio.Task[None]] = set()
+        self._errands: dict[str, asyncio.Task[None]] = {}
         self._hurry = asyncio.Event()
 
     async def start(self) -> None:
@@ -163,12 +163,12 @@ class Worker:
         if worker != self.state.info.id:
             return
         if not pulse.alive:
-            self._start_errand(self._be_reborn())
+            self._start_errand("rebirth", self._be_reborn)
             return
         self._cancel(pulse.cancelled)
         unknown = self.state.holdings.unknown(pulse.leases)
         if unknown:
-            self._start_errand(self._release(unknown))
+            self._start_errand("release", lambda: self._release(unknown))
         self.slots.rouse(self._buffers.size)  # they wait while the lease is over
 
     def _cancel(self, cancelled: frozenset[tuple[int, int]]) -> None:
@@ -197,16 +197,17 @@ class Worker:
         await self._register()
         self._claimer.rouse()
 
-    def _start_errand(self, errand: Any) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(self._persist(errand))
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+    def _start_errand(self, name: str, errand: Callable[[], Awaitable[None]]) -> None:
+        """Do something that a heartbeat asked for, unless it is being done; if it fails, the next heartbeat asks again."""
 
-    async def _persist(self, errand: Any) -> None:
-        try:
-            await errand
-        except Exception as error:  # noqa: BLE001 - the next heartbeat finds the same state again
-            self.events.emit("service.failed", service="errand", error=repr(error), again_in=self.state.timing.beat)
+        async def run() -> None:
+            try:
+                await errand()
+            except Exception as error:  # noqa: BLE001 - told
+                self.events.emit("service.failed", service=name, error=repr(error), again_in=self.state.timing.beat)
+
+        if name not in self._errands or self._errands[name].done():
+            self._errands[name] = asyncio.create_task(run(), name=f"pgqueue {name}")
 
     async def _end_jobs(self) -> int:
         """Let running jobs end until the soft deadline, then cancel; return how many were cancelled."""
@@ -226,7 +227,7 @@ class Worker:
             await service.cancel()
         assert self._heartbeat is not None
         await self._heartbeat.stop()
-        for errand in self._errands:
+        for errand in self._errands.values():
             errand.cancel()
         with contextlib.suppress(Exception):  # whoever sweeps next does it for us
             await self._backend.leave()
