@@ -66,7 +66,7 @@ def _trade(stage: Stage, console: Console) -> str | None:
             began = time.monotonic()
             open_still = stage.business.is_alive()  # asked first: what it enqueued last is then in the view
             view = stage.observer.look()
-            done = not open_still and not view.live and not stage.assassin.is_waiting
+            done = not open_still and not view.live and not stage.crash.is_waiting
             screen.show(view, last=done)
             if done:
                 return None if stage.business.error is None else f"The business failed: {stage.business.error!r}"
@@ -75,7 +75,7 @@ def _trade(stage: Stage, console: Console) -> str | None:
             closed = closed if open_still else closed or began
             if closed and began - closed > PATIENCE:
                 return f"{view.live} jobs have not ended {PATIENCE:g} s after the shop was closed."
-            stage.assassin.try_once(view)
+            stage.crash.try_once(view)
             time.sleep(max(0.0, REFRESH_SECONDS - (time.monotonic() - began)))
 
 

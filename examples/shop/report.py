@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import time as clock_time
 from datetime import timedelta
 from typing import Any
@@ -84,4 +85,6 @@ def _cell(value: Any) -> str:
         return f"{value.total_seconds():.3f} s"
     if isinstance(value, clock_time):
         return value.isoformat(timespec="milliseconds")
+    if isinstance(value, dict):
+        return json.dumps(value)
     return "" if value is None else str(value)

@@ -65,15 +65,17 @@ class Screen:
         )
 
     def _picture(self, view: View, now: float) -> RenderableType:
-        parts = (self._head(now), _queues(view), self._shop(), self._workers(view))
+        parts = (self._head(view, now), _queues(view), self._shop(), self._workers(view))
         return Group(*(Padding(part, (1, 2, 0, 2)) for part in parts), "")
 
-    def _head(self, now: float) -> RenderableType:
+    def _head(self, view: View, now: float) -> RenderableType:
         share = self._stage.business.share
         head = Table.grid(padding=(0, 2))
-        closed = "the shop is closed, the last jobs run" if share >= 1 else "the shop is open"
+        told = (
+            "the shop is open" if share < 1 else "closed; the last jobs run" if view.live else "closed; every job ended"
+        )
         head.add_row(
-            Text(f"{now - self._stage.opened:5.1f} s", "bold"), ProgressBar(1.0, share, width=30), Text(closed, "dim")
+            Text(f"{now - self._stage.opened:5.1f} s", "bold"), ProgressBar(1.0, share, width=30), Text(told, "dim")
         )
         return head
 
@@ -108,10 +110,10 @@ class Screen:
     def _fate(self, worker: WorkerProcess) -> str:
         if worker.killed_at is None:
             return "alive" if worker.exit_code is None else f"ended with code {worker.exit_code}"
-        killed = f"killed at {worker.killed_at - self._stage.opened:.1f} s with {len(worker.held)} jobs in hand"
+        killed = f"killed at {worker.killed_at - self._stage.opened:.1f} s holding {len(worker.held)} jobs"
         if self._rescued_at is None:
             return killed
-        return f"{killed}, rescued {self._rescued_at - worker.killed_at:.1f} s later"
+        return f"{killed}, rescued after {self._rescued_at - worker.killed_at:.1f} s"
 
 
 def _queues(view: View) -> Table:

@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from examples.shop.assassin import Assassin
 from examples.shop.business import Business
+from examples.shop.crash import Crash
 from examples.shop.crew import Crew, WorkerProcess
 from examples.shop.look import Observer
 from examples.shop.mailbox import Mailbox
@@ -58,7 +58,7 @@ class Stage:
     crew: Crew
     business: Business
     observer: Observer
-    assassin: Assassin
+    crash: Crash
     opened: float
 
     @property
@@ -102,8 +102,8 @@ def _set(stack: ExitStack, options: Options, console: Console) -> Stage:
     business = Business(engine, sign_ups=options.orders, seconds=options.seconds, delay=options.delay)
     stack.callback(business.close)
     opened, observer = time.monotonic(), Observer(connection)
-    assassin = Assassin(crew.workers[0] if options.kill else None, observer, opened + KILL_SECONDS)
-    return Stage(connection, folder, mailbox, crew, business, observer, assassin, opened)
+    crash = Crash(crew.workers[0] if options.kill else None, observer, opened + KILL_SECONDS)
+    return Stage(connection, folder, mailbox, crew, business, observer, crash, opened)
 
 
 def _wait_for(crew: Crew, connection: psycopg.Connection[Any], seconds: float = 30.0) -> None:

@@ -38,7 +38,7 @@ def open_services() -> Services:
     )
 
 
-pgq = PgQueue(deps=open_services)
+pgq = PgQueue(schema="pgqueue", deps=open_services)
 soon = RetryPolicy(max_retries=6, delays=["500ms", "1s", "2s"])
 
 

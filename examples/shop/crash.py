@@ -11,7 +11,7 @@ LANDING = 0.3  # seconds in which what a frozen worker has already sent to the d
 FEWEST = 2
 
 
-class Assassin:
+class Crash:
     """Waits until a worker is busy, freezes it, looks at what it holds, and kills it.
 
     Args:
