@@ -39,9 +39,9 @@ T = TypeVar("T")
         ("b", Literal["a", "b"]),
         (1, Literal[1, 2]),
         (1, UserId),
-        (object(), Any),
-        (object(), object),
-        (object(), T),
+        ("anything", Any),
+        ("anything", object),
+        ("anything", T),
         ([1], typing.List),  # noqa: UP006
         ({"a": 1}, typing.Dict),  # noqa: UP006
         ([1], typing.Sequence),
