@@ -1,0 +1,132 @@
+# pyright: strict
+"""Uses of the public API that type checkers must accept, and what they must infer. Never executed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import assert_type, reveal_type
+
+import psycopg
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session, async_sessionmaker
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from pgqueue import AsyncTask, GiveUp, Job, JobContext, JobSpec, PgQueue, RetryPolicy, SyncTask, current
+
+
+class Deps:
+    """What an application injects."""
+
+    def __init__(self) -> None:
+        self.greeting = "Hello"
+
+
+pgq = PgQueue()
+assert_type(pgq, PgQueue[None])
+injected = PgQueue("postgresql://localhost/shop", schema="jobs", deps=Deps)
+assert_type(injected, PgQueue[Deps])
+
+
+@pgq.task(queue="email", retry=RetryPolicy(max_retries=3, give_up_on=(ValueError,)), timeout="10m")
+async def send(user_id: int, email: str = "", *, copies: int = 1) -> str:
+    return f"{user_id}{email}{copies}"
+
+
+@pgq.task
+def plain(path: str, *parts: int, **more: bool) -> dict[str, int]:
+    return {path: sum(parts) + len(more)}
+
+
+@pgq.task
+async def nothing() -> None:
+    raise GiveUp("nothing to do")
+
+
+@pgq.task(context=True, executor="thread")
+def resize(context: JobContext, path: str, quality: int = 80) -> bytes:
+    return f"{context.id}{path}{quality}".encode()
+
+
+@injected.task(context=True, name="greet")
+async def greet(context: JobContext[Deps], name: str) -> list[str]:
+    return [context.deps.greeting, name]
+
+
+# What an editor shows while a call is written.
+reveal_type(send.enqueue)  # reveals (user_id: int, email: str = "", *, copies: int = 1) -> Job[str]
+reveal_type(send.using(priority=1).enqueue)  # reveals (user_id: int, email: str = "", *, copies: int = 1) -> Job[str]
+reveal_type(resize.enqueue)  # reveals (path: str, quality: int = 80) -> Job[bytes]
+reveal_type(greet.enqueue)  # reveals (name: str) -> Job[list[str]]
+reveal_type(nothing.enqueue)  # reveals () -> Job[None]
+reveal_type(plain.job)  # reveals (path: str, *parts: int, **more: bool) -> JobSpec[dict[str, int]]
+
+assert_type(send.enqueue(1, "a", copies=2), Job[str])
+assert_type(send.enqueue(user_id=1), Job[str])
+assert_type(plain.enqueue("a", 1, 2, x=True), Job[dict[str, int]])
+assert_type(nothing.enqueue(), Job[None])
+assert_type(resize.enqueue("/a.png"), Job[bytes])
+assert_type(send.job(1), JobSpec[str])
+assert_type(send.using(queue="a", priority=9, delay="10s", max_retries=0, timeout=5.5).enqueue(1), Job[str])
+send.using(run_at=datetime(2030, 1, 1, tzinfo=UTC), tags=["a", "b"]).enqueue(1)
+send.using(delay=10).using(priority=1).enqueue(1)
+send.using(delay=timedelta(hours=1)).enqueue(1)
+job_id: str = send.enqueue(1).id
+created: bool = send.enqueue(1).created
+
+
+def synchronous(
+    connection: psycopg.Connection,
+    rows: psycopg.Connection[dict[str, object]],
+    session: Session,
+    scoped: scoped_session[Session],
+    core: Connection,
+) -> None:
+    assert_type(send.using(connection).enqueue(1), Job[str])
+    assert_type(send.using(rows, priority=1).enqueue(1), Job[str])
+    assert_type(send.using(session, delay="1h").enqueue(1), Job[str])
+    assert_type(send.using(core).enqueue(1), Job[str])
+    send.using(scoped).enqueue(1)
+    greet.using(session).enqueue("Ada")
+    assert_type(pgq.using(session).enqueue_many([send.job(1), plain.job("a")])[0].id, str)
+    pgq.using(connection).enqueue_many(send.job(number) for number in range(3))
+    pgq.using(core).enqueue_many([])
+    with sessionmaker(create_engine("postgresql+psycopg://")).begin() as begun:
+        send.using(begun).enqueue(1)
+
+
+async def asynchronous(
+    connection: psycopg.AsyncConnection,
+    rows: psycopg.AsyncConnection[dict[str, object]],
+    session: AsyncSession,
+    scoped: async_scoped_session[AsyncSession],
+    core: AsyncConnection,
+    factory: async_sessionmaker[AsyncSession],
+) -> None:
+    assert_type(await send.aenqueue(1), Job[str])
+    assert_type(await send.using(connection).aenqueue(1), Job[str])
+    assert_type(await send.using(rows, priority=1).aenqueue(1, "a"), Job[str])
+    assert_type(await send.using(session, delay="1h").aenqueue(1), Job[str])
+    assert_type(await send.using(core).aenqueue(1), Job[str])
+    await send.using(scoped).aenqueue(1)
+    await greet.using(session).aenqueue("Ada")
+    await pgq.using(session).aenqueue_many([send.job(1), plain.job("a")])
+    await pgq.using(connection).aenqueue_many([])
+    await pgq.aenqueue_many([send.job(1)])
+    async with factory.begin() as begun:
+        await send.using(begun).aenqueue(1)
+    async with pgq.worker(weights={"images": 10, "default": 5}, concurrency=10, stop_timeout="5s"):
+        pass
+
+
+def helper() -> None:
+    if (context := current()) is not None:
+        assert_type(context.attempt, int)
+        assert_type(context.deps, None)
+
+
+def takes_sync(task: SyncTask[[int], str]) -> None:
+    task.enqueue(1)
+
+
+async def takes_async(task: AsyncTask[[int], str]) -> None:
+    await task.aenqueue(1)
