@@ -188,6 +188,18 @@ async def test_a_beat_does_not_revive_a_worker_that_was_taken_for_dead(
         assert [job.run for job in await dead.take()] == [2]
 
 
+async def test_a_run_that_was_rescued_is_lost_and_not_taken_for_recorded(
+    settings: Settings, database: psycopg.Connection
+) -> None:
+    """Else nobody would hear of it: job.lost is told of runs that settle does not know."""
+    async with hands(settings) as slow, hands(settings) as rescuer:
+        enqueue(database)
+        held = (await slow.claim()).jobs
+        await rescuer.store.rescue({slow.id: 0})
+        assert await slow.finish(held) == ["lost"]
+        assert await slow.settle(held) == set()
+
+
 async def test_a_lease_without_a_worker_is_rescued_and_recorded(
     settings: Settings, database: psycopg.Connection
 ) -> None:
