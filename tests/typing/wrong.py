@@ -66,7 +66,7 @@ wrong(lambda: pgq.enqueue_many(["send"]))  # expect error
 wrong(lambda: pgq.enqueue_many([send.enqueue]))  # expect error
 wrong(lambda: pgq.enqueue_many(send.job(1)))  # expect error
 wrong(lambda: pgq.task(executor="fork")(some_function))  # expect error
-wrong(lambda: pgq.task(priority="high"))  # expect error
+wrong(lambda: pgq.task(priority="high")(some_function))  # expect error
 wrong(lambda: pgq.task(queue=5)(some_function))  # expect error
 wrong(lambda: RetryPolicy(max_retries="3"))  # expect error
 wrong(lambda: RetryPolicy(give_up_on=(5,)))  # expect error
