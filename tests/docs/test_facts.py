@@ -140,6 +140,13 @@ def test_every_guarantee_names_a_test_that_there_is() -> None:
             assert tests, f"{promise} {name}"
 
 
+def test_every_benchmark_that_is_named_exists() -> None:
+    rows = table(DOCS / "benchmarks.md", "| Command | Measures |")
+    named = {command.strip("`").split()[-1].partition(".")[2] for command, _ in rows}
+    there = {file.stem for file in (ROOT / "benchmarks").glob("*.py")}
+    assert named == there - {"__init__", "common"}
+
+
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text()
     for page in DOCS.rglob("*.md"):

@@ -14,7 +14,7 @@ import pytest
 from tests.support import ROOT
 
 # 0.1 s for running jobs, 2 s for their clean-up; the rest is the start and end of Python on a busy machine.
-PATIENCE = 8.0
+PATIENCE = 15.0
 MODULE = """
 import asyncio
 import threading
