@@ -16,7 +16,7 @@ from pgqueue.worker.supervisor import Worker
 
 STATE = "select state = %s from pgqueue.all_jobs where id = %s"
 ENDED = "select count(*) = %s from pgqueue.job_history where state = %s"
-PATIENCE = 20.0
+PATIENCE = 10.0
 
 
 def timed(worker: Worker, **changes: Any) -> Worker:

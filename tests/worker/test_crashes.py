@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
@@ -142,3 +143,26 @@ def test_a_program_that_never_gets_a_database_says_so_and_ends(crew: Crew) -> No
     member = crew.start(dsn="postgresql://nobody@/none?host=/nowhere")
     assert member.wait(timeout=20) not in (0, 3)
     assert "BackendUnavailable: PostgreSQL cannot be reached" in crew.output()
+
+
+def test_a_stop_ends_in_time_although_the_database_does_not_answer(
+    dsn: str, watch: Watch, database: psycopg.Connection, crew: Crew
+) -> None:
+    with closed_gate(dsn):
+        member = crew.start({"soft_stop": 0.5, "hard_stop": 1.0}, concurrency=2)
+        enqueue(database, 2)
+        watch.until(STARTED, 2, 1)
+        frozen = [
+            pid
+            for (pid,) in database.execute(
+                "select pid from pg_stat_activity "
+                "where datname = current_database() and application_name like 'pgqueue %' and state = 'idle'"
+            ).fetchall()
+        ]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            assert stop(member, timeout=12) == 3
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)

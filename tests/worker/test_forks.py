@@ -34,7 +34,7 @@ def test_a_forked_child_enqueues_on_connections_of_its_own(dsn: str, database: p
     assert forked.returncode == 0, forked.stderr
     parent, child = json.loads(forked.stdout)
     rows = database.execute("select job_id::text, backend from public.writers").fetchall()
-    backends: dict[str, int] = {job: backend for job, backend in rows}
+    backends: dict[str, int] = dict(rows)
     assert set(backends) == {*parent, *child}
     assert not {backends[job] for job in parent} & {backends[job] for job in child}
     assert backends[parent[0]] == backends[parent[2]], "the parent's pool still works after the child has gone"

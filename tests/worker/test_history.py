@@ -74,7 +74,8 @@ async def test_an_interrupted_detach_is_completed_in_a_later_round(
         async with timed(pgq.worker(concurrency=1), upkeep=0.2):
             await watch.auntil(RETIRING, timeout=10)
             database.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s",
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and application_name = %s",
                 ("pgqueue history",),
             )
             await watch.auntil("select bool_or(inhdetachpending) from pg_inherits", timeout=10)

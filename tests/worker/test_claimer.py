@@ -1,0 +1,274 @@
+"""How much the claimer takes, when it looks, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from pgqueue.backend import Claim, Outcome, View, WorkerBackend
+from pgqueue.model.errors import BackendUnavailable
+from pgqueue.telemetry.events import Events
+from pgqueue.worker.buffers import Buffers
+from pgqueue.worker.claimer import HELD_SECONDS, LARGEST_CLAIM, MOST_AHEAD, Claimer
+from pgqueue.worker.finisher import MOST_PENDING, Finisher
+from pgqueue.worker.slots import Slots
+from tests.worker.fakes import Hands, job_of, outcome_of, state_of
+
+
+class Places:
+    """Slots of which the test says how many are free."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.low_water = 0
+
+    def rouse(self, jobs: int) -> None:
+        pass
+
+
+class Outbox:
+    """What would be written."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.is_behind = False
+
+    def add(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+class Store:
+    """Queues with so many jobs; notes what it is asked."""
+
+    def __init__(self, ready: dict[str, int]) -> None:
+        self.ready = ready
+        self.claims: list[tuple[str, int]] = []
+        self.looks: list[list[str]] = []
+        self.dozing: set[str] = set()
+        self.away = False
+        self.settled = True
+
+    async def claim(self, queue: str, lease: int, limit: int) -> Claim:
+        self.claims.append((queue, limit))
+        if self.away:
+            raise BackendUnavailable("away", "wait")
+        count = min(limit, self.ready[queue])
+        self.ready[queue] -= count
+        return Claim([job_of(n, queue, lease=lease) for n in range(count)], more=count == limit)
+
+    async def look(self, queues: Sequence[str]) -> View:
+        self.looks.append(list(queues))
+        return View(frozenset(queue for queue in queues if self.ready[queue]), settled=self.settled)
+
+    async def doze(self, queues: Sequence[str], nap: float) -> None:
+        self.dozing |= set(queues)
+
+    async def awake(self, queues: Sequence[str]) -> None:
+        self.dozing -= set(queues)
+
+
+class Bench:
+    """A claimer with nothing real around it."""
+
+    def __init__(self, ready: dict[str, int], *, free: int, weights: dict[str, int] | None = None) -> None:
+        self.clock = Hands()
+        self.state = state_of(self.clock, weights or dict.fromkeys(ready, 1))
+        self.store = Store(ready)
+        self.places = Places(free)
+        self.outbox = Outbox()
+        self.buffers = Buffers(self.state.weights)
+        self.claimer = Claimer(
+            self.state,
+            cast("WorkerBackend", self.store),
+            self.buffers,
+            cast("Slots", self.places),
+            cast("Finisher", self.outbox),
+            Events(),
+        )
+
+    def take(self, count: int) -> None:
+        """Let the slots take buffered jobs; they are busy with them."""
+        assert all(self.buffers.take() for _ in range(count))
+        self.places.free = max(0, self.places.free - count)
+
+
+async def test_at_first_it_takes_what_the_free_slots_can_run() -> None:
+    bench = Bench({"default": 1000}, free=10)
+    assert await bench.claimer.run_once() is not None
+    assert bench.store.claims == [("default", 10)]
+    assert bench.buffers.size == 10
+
+
+async def test_it_takes_nothing_while_no_slot_is_free_and_nothing_is_known_of_the_pace() -> None:
+    bench = Bench({"default": 1000}, free=0)
+    await bench.claimer.run_once()
+    assert bench.store.claims == []
+
+
+async def test_it_takes_ahead_what_the_slots_will_take_in_a_tenth_of_a_second() -> None:
+    bench = Bench({"default": 10_000}, free=100)
+    await bench.claimer.run_once()
+    bench.take(100)
+    bench.clock.now += 0.1
+    await bench.claimer.run_once()
+    [_, (_, ahead)] = bench.store.claims
+    assert ahead in {99, 100}, "100 in 0.1 s: 100 ahead"
+
+
+async def test_a_claim_and_what_is_taken_ahead_are_bounded() -> None:
+    bench = Bench({"default": 100_000}, free=400)
+    for _ in range(40):
+        await bench.claimer.run_once()
+        bench.take(bench.buffers.size)
+        bench.places.free = 400
+        bench.clock.now += 0.02
+    assert max(limit for _, limit in bench.store.claims) == LARGEST_CLAIM
+    for _ in range(20):
+        await bench.claimer.run_once()
+    assert bench.buffers.size <= MOST_AHEAD + 400
+
+
+async def test_nothing_is_claimed_while_half_of_what_may_be_ahead_is_there() -> None:
+    bench = Bench({"default": 1000}, free=10)
+    await bench.claimer.run_once()
+    bench.buffers.take()
+    await bench.claimer.run_once()
+    assert len(bench.store.claims) == 1
+
+
+async def test_without_the_lease_nothing_is_claimed() -> None:
+    bench = Bench({"default": 1000}, free=10)
+    bench.state.lease_until = bench.clock.now
+    pause = await bench.claimer.run_once()
+    assert bench.store.claims == []
+    assert pause is not None
+    assert 0 < pause <= 1
+    bench.state.lease_until = bench.clock.now + 1
+    await bench.claimer.run_once()
+    assert len(bench.store.claims) == 1
+
+
+async def test_a_worker_that_stops_claims_nothing() -> None:
+    bench = Bench({"default": 1000}, free=10)
+    bench.state.claiming = False
+    assert await bench.claimer.run_once() is None
+    assert bench.store.claims == []
+
+
+async def test_while_too_many_outcomes_wait_nothing_is_claimed() -> None:
+    bench = Bench({"default": 1000}, free=10)
+    finisher = Finisher(bench.state, cast("WorkerBackend", bench.store), Events())
+    for number in range(MOST_PENDING + 1):
+        finisher.add(outcome_of(number))
+    bench.outbox.is_behind = finisher.is_behind
+    await bench.claimer.run_once()
+    assert bench.store.claims == []
+
+
+async def test_each_queue_gives_its_part_of_the_room() -> None:
+    bench = Bench({"a": 1000, "b": 1000, "c": 1000}, free=100, weights={"a": 6, "b": 3, "c": 1})
+    await bench.claimer.run_once()
+    assert bench.store.claims == [("a", 60), ("b", 30), ("c", 10)]
+
+
+async def test_an_empty_queue_is_put_to_rest_and_looked_at_within_a_poll() -> None:
+    bench = Bench({"a": 0}, free=10)
+    pause = await bench.claimer.run_once()
+    assert (bench.store.claims, bench.store.looks, bench.store.dozing) == ([("a", 10)], [["a"]], {"a"})
+    assert pause is not None
+    assert 0.75 <= pause <= 1
+    assert await bench.claimer.run_once() is not None
+    assert len(bench.store.claims) == len(bench.store.looks) == 1, "it rests"
+    bench.store.ready["a"] = 3
+    bench.clock.now += 1
+    await bench.claimer.run_once()
+    await bench.claimer.run_once()
+    assert bench.buffers.size == 3
+
+
+async def test_a_job_of_after_the_claim_is_seen_by_the_look_before_it_rests() -> None:
+    bench = Bench({"a": 0}, free=10)
+
+    async def doze(queues: Sequence[str], nap: float) -> None:
+        bench.store.ready["a"] = 1
+
+    bench.store.doze = doze  # type: ignore[method-assign]
+    assert await bench.claimer.run_once() == 0
+    await bench.claimer.run_once()
+    assert bench.buffers.size == 1
+
+
+async def test_while_a_transaction_may_have_missed_it_the_worker_looks_again_soon() -> None:
+    bench = Bench({"a": 0}, free=10)
+    bench.store.settled = False
+    for _ in range(10):
+        pause = await bench.claimer.run_once()
+        assert pause is not None
+        assert 0.019 <= pause <= 0.201
+        bench.clock.now += pause
+    assert len(bench.store.looks) == 10
+
+
+async def test_a_notification_wakes_its_queue_only() -> None:
+    bench = Bench({"a": 0, "b": 0}, free=10)
+    await bench.claimer.run_once()
+    bench.store.claims.clear()
+    bench.store.ready = {"a": 2, "b": 2}
+    bench.claimer.notify("b")
+    await bench.claimer.run_once()
+    assert [queue for queue, _ in bench.store.claims] == ["b"]
+    bench.claimer.notify()
+    await bench.claimer.run_once()
+    assert {queue for queue, _ in bench.store.claims} == {"a", "b"}
+
+
+async def test_jobs_that_no_slot_takes_for_a_second_are_handed_back_unrun() -> None:
+    bench = Bench({"a": 10}, free=10)
+    await bench.claimer.run_once()
+    bench.take(4)
+    bench.places.free = 0
+    await bench.claimer.run_once()
+    bench.clock.now += HELD_SECONDS - 0.01
+    await bench.claimer.run_once()
+    assert bench.outbox.outcomes == []
+    bench.clock.now += 0.02
+    await bench.claimer.run_once()
+    assert [(o.verdict, o.started, o.delay) for o in bench.outbox.outcomes] == [("release", None, 0.0)] * 6
+    assert bench.buffers.size == 0
+
+
+async def test_after_a_failed_claim_the_queue_is_asked_again() -> None:
+    bench = Bench({"a": 0}, free=10)
+    await bench.claimer.run_once()
+    bench.claimer.notify("a")
+    bench.store.away = True
+    with pytest.raises(BackendUnavailable):
+        await bench.claimer.run_once()
+    assert bench.state.holdings.claiming == set(), "if the claim was made after all, a heartbeat finds its lease"
+    bench.store.away, bench.store.ready["a"] = False, 5
+    await bench.claimer.run_once()
+    assert bench.buffers.size == 5
+
+
+async def test_jobs_claimed_under_a_lost_identity_are_not_run() -> None:
+    bench = Bench({"a": 10}, free=10)
+    claim = bench.store.claim
+
+    async def lost(queue: str, lease: int, limit: int) -> Claim:
+        answer = await claim(queue, lease, limit)
+        bench.state.info = state_of(bench.clock).info.__class__(2, "here:1", "here", 1, "0", ("a",), 10)
+        return answer
+
+    bench.store.claim = lost  # type: ignore[method-assign]
+    await bench.claimer.run_once()
+    assert (bench.buffers.size, bench.state.holdings.open) == (0, {})
+
+
+async def test_buffered_jobs_that_were_cancelled_are_ended_unrun() -> None:
+    bench = Bench({"a": 3}, free=10)
+    await bench.claimer.run_once()
+    bench.claimer.give_up(frozenset({(1, 1), (2, 2)}))
+    assert [(o.id, o.verdict, o.started) for o in bench.outbox.outcomes] == [(1, "cancelled", None)]
+    assert bench.buffers.size == 2
