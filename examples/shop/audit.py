@@ -23,16 +23,17 @@ QUESTIONS = (
     Question(
         "What became of all jobs?",
         """\
-select queue, task, state, count(*) as jobs, count(distinct worker_id) as workers,
-       percentile_cont(0.5) within group (order by started_at - run_at) as median_wait
+select task, state, count(*) as jobs, count(distinct worker_id) as workers,
+       percentile_cont(0.5)
+         within group (order by started_at - run_at) as median_wait
 from pgqueue.all_jobs
-group by queue, task, state order by queue, task, state""",
+group by task, state order by task, state""",
     ),
     Question(
         "How did their runs end?",
         """\
-select j.task, a.outcome, count(*) as runs, count(distinct a.job_id) as jobs,
-       max(a.attempt) as most_attempts
+select j.task, a.outcome, count(*) as runs,
+       count(distinct j.id) as jobs, max(a.attempt) as most_attempts
 from pgqueue.all_attempts a join pgqueue.all_jobs j on j.id = a.job_id
 group by j.task, a.outcome order by j.task, a.outcome""",
     ),
@@ -42,13 +43,14 @@ group by j.task, a.outcome order by j.task, a.outcome""",
 select job_id, run, outcome, started_at::time, ended_at::time, error
 from pgqueue.all_attempts
 where job_id = (
-  select id from pgqueue.all_jobs where task = 'shop.capture' order by run desc, id limit 1)
+  select id from pgqueue.all_jobs where task = 'shop.capture'
+  order by run desc, id limit 1)
 order by run""",
     ),
     Question(
         "Which jobs gave up, and why?",
         """\
-select id, task, args, attempt, error_type, error
+select task, attempt, args, error
 from pgqueue.all_jobs where state = 'dead'""",
     ),
     Question(
@@ -57,13 +59,15 @@ from pgqueue.all_jobs where state = 'dead'""",
 select count(*) as mails, min(started_at - enqueued_at) as earliest,
        max(started_at - enqueued_at) as latest
 from pgqueue.all_jobs
-where task = 'shop.welcome' and run_at - enqueued_at > interval '1 s' and run = 1""",
+where task = 'shop.welcome' and run = 1
+  and run_at - enqueued_at > interval '1 s'""",
     ),
     Question(
         "Which jobs were rescued from the killed worker?",
         """\
-select j.task, count(*) as jobs, max(a.ended_at - a.started_at) as longest_until_rescued,
-       max(j.finished_at - a.ended_at) as longest_until_finished
+select j.task, count(*) as jobs,
+       max(a.ended_at - a.started_at) as until_rescued,
+       max(j.finished_at - a.ended_at) as from_then_to_the_end
 from pgqueue.all_attempts a join pgqueue.all_jobs j on j.id = a.job_id
 where a.outcome = 'rescued'
 group by j.task order by j.task""",

@@ -79,7 +79,7 @@ def _mail_checks(ledger: Ledger, found: Found) -> list[Check]:
     promised_rows = {(letter.kind, letter.number) for letter in ledger.letters}
     arrived = set(found.letters)
     checks = [
-        _same("rows in the shop's tables are the committed ones", Counter(promised_rows), Counter(found.rows), "row")
+        _same("rows in the shop's tables = what was committed", Counter(promised_rows), Counter(found.rows), "row")
     ]
     for kind, claim in (
         ("confirmation", "committed orders = confirmation mails delivered"),
@@ -89,7 +89,7 @@ def _mail_checks(ledger: Ledger, found: Found) -> list[Check]:
         checks.append(_same(claim, promised, Counter(letter for letter in arrived if letter.kind == kind), "mail"))
     wrong = [letter for letter in arrived if (letter.kind, letter.number) in ledger.rolled_back]
     checks.append(
-        _same(f"{len(ledger.rolled_back)} sign-ups and orders rolled back: no mail", Counter(), Counter(wrong), "mail")
+        _same(f"{len(ledger.rolled_back)} rolled back: no mail delivered for them", Counter(), Counter(wrong), "mail")
     )
     return checks
 
@@ -102,13 +102,13 @@ def _job_checks(ledger: Ledger, found: Found) -> list[Check]:
     checks = [
         _same("ids returned by enqueue = ids in pgqueue.all_jobs", Counter(ledger.jobs.keys()), ids, "job"),
         _same(f"{len(ledger.ghosts)} jobs rolled back: none exists", Counter(), ghosts, "job"),
-        _same("each job succeeded; the hopeless one is dead", ends, Counter(found.jobs), "job"),
+        _same("each job succeeded; the hopeless one ended dead", ends, Counter(found.jobs), "job"),
         _same(
             "each job was ended by exactly one run", Counter(ledger.jobs.keys()), Counter(found.endings), "end of job"
         ),
     ]
     if found.held:
-        claim = "jobs in the killed worker's hands: ended by the other"
+        claim = "the killed worker's jobs were ended by the other"
         checks.append(_same(claim, Counter(found.held), Counter(taken_over), "job"))
     return checks
 

@@ -31,20 +31,24 @@ def report_audit(console: Console, connection: psycopg.Connection[Any]) -> None:
             continue
         console.print(Padding(Text(question.title, "bold"), (1, 2, 0, 2), expand=False))
         console.print(
-            Padding(Syntax(question.sql, "sql", theme="ansi_dark", background_color="default"), MIDDLE, expand=False)
+            Padding(
+                Syntax(question.sql, "sql", theme="ansi_dark", background_color="default", word_wrap=True),
+                MIDDLE,
+                expand=False,
+            )
         )
         console.print(Padding(_table(answer), MIDDLE, expand=False))
     console.print()
 
 
-def report_proof(console: Console, checks: list[Check], letters: list[Letter]) -> bool:
-    """Show every check, and what differs; return whether all hold."""
+def report_proof(console: Console, checks: list[Check], letters: list[Letter], problem: str | None = None) -> bool:
+    """Show every check, and what differs; return whether all hold and nothing else went wrong."""
     console.rule("[bold]The proof[/]", style="dim", align="left")
     table = Table(box=None, padding=(0, 1), header_style="dim")
     table.add_column("")
-    table.add_column("claim", min_width=54)
+    table.add_column("claim", min_width=51)
     for column in ("promised", "found"):
-        table.add_column(column, justify="right", min_width=9)
+        table.add_column(column, justify="right", min_width=8)
     for check in checks:
         sign = Text("✓", "green") if check.holds else Text("✗", "bold red")
         table.add_row(sign, check.claim, str(check.promised), str(check.found))
@@ -56,14 +60,16 @@ def report_proof(console: Console, checks: list[Check], letters: list[Letter]) -
         more = len(check.differences) - MOST_DIFFERENCES
         if more > 0:
             console.print(Text(f"    and {more} more", "red"))
-    proved = all(check.holds for check in checks)
-    console.print(Text("  Proved." if proved else "  Not proved.", "bold green" if proved else "bold red"))
+    proved = problem is None and all(check.holds for check in checks)
+    console.print(
+        Text("  Proved." if proved else f"  Not proved. {problem or ''}", "bold green" if proved else "bold red")
+    )
     return proved
 
 
 def _tell_of_duplicates(console: Console, duplicates: int) -> None:
     told = (
-        f"{duplicates} sent twice, by design of at-least-once; recognised by Message-ID"
+        f"{duplicates} mail{'s' * (duplicates > 1)} sent twice, by design of at-least-once; recognised by Message-ID"
         if duplicates
         else "no mail was sent twice (at-least-once allows it; the Message-ID would tell)"
     )

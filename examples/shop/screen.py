@@ -97,23 +97,23 @@ class Screen:
         return table
 
     def _workers(self, view: View) -> Table:
-        table = _table("worker", "process", "running", "ended")
+        table = _table("worker", "running", "ended")
         table.add_column("fate", justify="left")
         for worker in self._stage.crew.workers:
             running, ended = view.hands.get(worker.pid, (0, 0))
             style = "red" if worker.exit_code not in (None, 0) else "green"
             table.add_row(
-                worker.name, str(worker.pid), _number(running), _number(ended), Text(self._fate(worker), style)
+                f"{worker.name} {worker.pid}", _number(running), _number(ended), Text(self._fate(worker), style)
             )
         return table
 
     def _fate(self, worker: WorkerProcess) -> str:
         if worker.killed_at is None:
             return "alive" if worker.exit_code is None else f"ended with code {worker.exit_code}"
-        killed = f"killed at {worker.killed_at - self._stage.opened:.1f} s holding {len(worker.held)} jobs"
+        killed = f"killed at {worker.killed_at - self._stage.opened:.1f} s with {len(worker.held)} jobs"
         if self._rescued_at is None:
             return killed
-        return f"{killed}, rescued after {self._rescued_at - worker.killed_at:.1f} s"
+        return f"{killed}; they came back after {self._rescued_at - worker.killed_at:.1f} s"
 
 
 def _queues(view: View) -> Table:
