@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from pgqueue import PgQueue, RetryPolicy, Task
+from pgqueue import Job, PgQueue, RetryPolicy, Task
 from pgqueue.model import options as defaults
 
 Sending = Task[..., None]
@@ -193,10 +193,29 @@ def test_an_absolute_time_does_not_depend_on_the_session_that_writes_it(send: Se
 
 
 def test_numbers_come_back_as_the_same_numbers(send: Sending, database: psycopg.Connection) -> None:
-    numbers = [0, -1, 2**53 + 1, 2**63, 10**100, 0.1, 1.0, -2.5e-7, 1e16, 1.7976931348623157e308, 5e-324]
-    job = send.enqueue(numbers)
-    row = database.execute("select args::text from pgqueue.job where id = %s", (job.id,)).fetchone()
-    assert row is not None
-    back = json.loads(row[0])["user_id"]
+    numbers = [0, -1, 2**53 + 1, 2**63, 10**100, 0.1, 1.0, 123456789.5, -2.5e-7, 5e-324]
+    back = stored_arguments(database, send, send.enqueue(numbers))["user_id"]
     assert back == numbers
     assert [type(number) for number in back] == [type(number) for number in numbers]
+
+
+@pytest.mark.parametrize("number", [2, 1e15, 1e16, -1e22, 1.7976931348623157e308])
+def test_a_parameter_declared_as_float_receives_that_float(
+    pgq: PgQueue[None], database: psycopg.Connection, number: float
+) -> None:
+    """PostgreSQL writes 1e16 as 10000000000000000, which JSON reads as an integer; 1e300 even becomes another number."""
+
+    @pgq.task(name="scale")
+    def scale(factor: float) -> None: ...
+
+    back = stored_arguments(database, scale, scale.enqueue(number))["factor"]
+    assert (back, type(back)) == (float(number), float)
+
+
+def stored_arguments(database: psycopg.Connection, task: Task[..., Any], job: Job[Any]) -> dict[str, Any]:
+    """Return the arguments as the worker would pass them."""
+    row = database.execute("select args::text from pgqueue.job where id = %s", (job.id,)).fetchone()
+    assert row is not None
+    args, kwargs = task.declaration.shape.decode(row[0])
+    assert args == ()
+    return kwargs

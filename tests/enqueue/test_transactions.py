@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
@@ -23,6 +24,14 @@ select (select count(*) from pgqueue.job) + (select count(*) from pgqueue.ready)
 def stored(database: psycopg.Connection) -> list[Any]:
     """Return the first argument of every job, in order of id."""
     return [row[0] for row in database.execute("select args -> 'user_id' from pgqueue.all_jobs order by id").fetchall()]
+
+
+@pytest.fixture
+def engine(dsn: str) -> Iterator[Engine]:
+    """An engine of SQLAlchemy."""
+    made = create_engine(engine_url(dsn))
+    yield made
+    made.dispose()
 
 
 class Stop(Exception):
@@ -185,9 +194,8 @@ async def test_stricter_isolation_works_too(
 
 
 def test_a_scoped_session_and_a_session_of_a_factory_are_handles_too(
-    send: Sending, dsn: str, database: psycopg.Connection
+    send: Sending, engine: Engine, database: psycopg.Connection
 ) -> None:
-    engine = create_engine(engine_url(dsn))
     factory = sessionmaker(engine)
     scoped = scoped_session(factory)
     send.using(scoped).enqueue(1)
@@ -195,7 +203,6 @@ def test_a_scoped_session_and_a_session_of_a_factory_are_handles_too(
     scoped.remove()
     with factory.begin() as session:
         send.using(session).enqueue(2)
-    engine.dispose()
     assert stored(database) == [1, 2]
 
 
@@ -211,11 +218,10 @@ class Invoice(Base):
 
 
 def test_a_session_that_failed_to_flush_says_that_it_must_be_rolled_back(
-    send: Sending, dsn: str, database: psycopg.Connection
+    send: Sending, engine: Engine, database: psycopg.Connection
 ) -> None:
     database.execute("create table public.invoice (id integer primary key)")
     database.execute("insert into public.invoice values (1)")
-    engine = create_engine(engine_url(dsn))
     with Session(engine) as session:
         session.add(Invoice(id=1))
         with pytest.raises(IntegrityError):
@@ -226,5 +232,4 @@ def test_a_session_that_failed_to_flush_says_that_it_must_be_rolled_back(
         session.add(Invoice(id=2))
         send.using(session).enqueue(2)
         session.commit()
-    engine.dispose()
     assert stored(database) == [2]

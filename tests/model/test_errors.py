@@ -68,7 +68,9 @@ def fault(call: ast.Call) -> str | None:
     problem, remedy = (pieces(argument) for argument in call.args)
     if not problem.endswith((".", "…")):  # may begin with the name of an option, so in lower case
         return f"not a sentence: {problem}"
-    if not (remedy[0].isupper() or remedy == "…") or not (remedy.endswith((".", "…")) or ": " in remedy):
+    if not (remedy[0].isupper() or remedy[0].isdigit() or remedy == "…") or not (
+        remedy.endswith((".", "…")) or ": " in remedy
+    ):
         return f"not a remedy: {remedy}"
     return None
 
