@@ -12,6 +12,7 @@ from pgqueue.model.options import JobOptions
 from pgqueue.model.retry import RetryPolicy
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.inspection import PostgresInspection
+from pgqueue.postgres.migrate import migrate
 from pgqueue.postgres.producer import PostgresProducer
 from pgqueue.postgres.settings import resolve, resolve_schema
 from pgqueue.postgres.store import PostgresWorker
@@ -112,6 +113,18 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
             ConfigurationError: It is not a plain one.
         """
         return resolve_schema(self._schema)
+
+    def migrate(self) -> tuple[str, str]:
+        """Bring the schema up to date, as ``pgqueue migrate`` does; safe to call from many processes at once.
+
+        Returns:
+            The revisions before and after; "base" is none.
+
+        Raises:
+            ConfigurationError: No DSN is given anywhere, or it cannot be read.
+            BackendUnavailable: The database cannot be reached.
+        """
+        return migrate(self.settings)
 
     @property
     def inspector(self) -> Inspector:

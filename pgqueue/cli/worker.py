@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import click
 
@@ -47,10 +48,20 @@ def worker(
     weights = dict(_weight(queue) for queue in queues) or None
 
     async def run() -> int:
-        return await pgq.worker(weights=weights, concurrency=concurrency, stop_timeout=stop_timeout).run()
+        running = pgq.worker(weights=weights, concurrency=concurrency, stop_timeout=stop_timeout)
+        code = await running.run()
+        if running.slots.running or running.slots.threads.zombies:
+            _leave(code)  # their jobs were handed back; Python would wait for them
+        return code
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         sys.exit(runner.run(run()))
+
+
+def _leave(code: int) -> NoReturn:
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _weight(queue: str) -> tuple[str, int]:

@@ -26,9 +26,11 @@ def fits(value: object, annotation: Any) -> bool:  # noqa: PLR0911 - one line a 
     if origin is Literal:
         return any(value == one and type(value) is type(one) for one in arguments)
     if origin in _LISTS:
-        return isinstance(value, list | tuple) and all(fits(item, arguments[0]) for item in value)
+        item = arguments[0] if arguments else Any
+        return isinstance(value, list | tuple) and all(fits(one, item) for one in value)
     if origin in _MAPS:
-        return isinstance(value, dict) and all(fits(item, arguments[1]) for item in value.values())
+        key, item = arguments or (Any, Any)
+        return isinstance(value, dict) and all(fits(k, key) and fits(v, item) for k, v in value.items())
     return True
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from pgqueue.model.durations import Duration, seconds
@@ -17,6 +17,7 @@ DEFAULT_PRIORITY = 0
 DEFAULT_MAX_RETRIES = 25
 DEFAULT_TIMEOUT = 1800.0
 
+LARGEST_NOTES = 256 * 1024  # bytes of headers, and of tags
 LONGEST_TIMEOUT = 24 * 86400.0
 LONGEST_QUEUE_NAME = 100
 LONGEST_TASK_NAME = 200
@@ -151,19 +152,37 @@ def _run_at(value: object) -> datetime:
             f"run_at={value!r} is not a datetime with a time zone.",
             "Pass datetime.now(timezone.utc) + ..., or use delay= for a relative time.",
         )
-    return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidOption(
+            f"run_at={value!r} is not between the years 1 and 9999 in UTC.", "Leave it out to run at once."
+        ) from None
 
 
 def _headers(value: object) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         raise InvalidOption(f"headers={value!r} is not a mapping of text to text.", "Pass a dict.")
-    return {check_text(k, "header name"): check_text(v, f"header {k!r}") for k, v in value.items()}
+    headers = {check_text(k, "header name"): check_text(v, f"header {k!r}") for k, v in value.items()}
+    _check_size("headers", (text for pair in headers.items() for text in pair))
+    return headers
 
 
 def _tags(value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise InvalidOption(f"tags={value!r} is not a list of text.", 'Pass a list, for example ["billing"].')
-    return tuple(check_text(tag, "tag") for tag in value)
+    tags = tuple(check_text(tag, "tag") for tag in value)
+    _check_size("tags", tags)
+    return tags
+
+
+def _check_size(option: str, texts: Iterable[str]) -> None:
+    size = sum(len(text.encode()) for text in texts)
+    if size > LARGEST_NOTES:
+        raise InvalidOption(
+            f"{option} take {size} bytes, and a job holds at most {LARGEST_NOTES}.",
+            "Store the data elsewhere and pass its key.",
+        )
 
 
 _CHECKS = {

@@ -40,6 +40,7 @@ class CallShape:
             parameters = parameters[1:]
         self.signature = signature.replace(parameters=parameters)
         self._hints = _hints(function)
+        self._floats = [p.name for p in parameters if self._hints.get(p.name) in (float, float | None)]
         kinds = {p.kind for p in parameters}
         self.by_name = not kinds & {
             inspect.Parameter.POSITIONAL_ONLY,
@@ -72,6 +73,9 @@ class CallShape:
             InvalidArguments: The stored object does not fit the signature as it is now.
         """
         stored: dict[str, Any] = _read(text)[0]  # jsonb as text has no space around it
+        for name in self._floats:
+            if type(stored.get(name)) is int:  # jsonb writes 1e16 as 10000000000000000
+                stored[name] = float(stored[name])
         if self.by_name:
             return (), stored
         bound = inspect.BoundArguments(self.signature, {})
@@ -101,6 +105,7 @@ class CallShape:
 
     def _write(self, arguments: Mapping[str, Any]) -> str:
         try:
+            _check_keys(arguments)
             text = json.dumps(dict(arguments), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             size = len(text.encode())
         except (TypeError, ValueError, RecursionError) as error:
@@ -123,6 +128,18 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return get_type_hints(function)
     except (NameError, TypeError, AttributeError):  # names that exist only while type checking
         return {}
+
+
+def _check_keys(value: object) -> None:
+    """json.dumps writes a key 1 as "1", and the handler would get another dict than the caller gave."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"the key {_short(key)} is of type {type(key).__name__}, not str")
+            _check_keys(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_keys(item)
 
 
 def _short(value: object) -> str:

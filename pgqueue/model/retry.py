@@ -43,8 +43,14 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if self.max_retries is not None:
             check_max_retries(self.max_retries)
-        if self.delays is not None and not self.delays:
-            raise TaskError("delays is empty.", "Pass at least one length of time, or leave it out.")
+        if self.delays is not None and not (isinstance(self.delays, list | tuple) and self.delays):
+            raise TaskError(
+                f"delays={self.delays!r} is not a list of lengths of time.", 'Pass at least one, as in ["10s", "1m"].'
+            )
+        if not isinstance(self.give_up_on, tuple):
+            raise TaskError(
+                f"give_up_on={self.give_up_on!r} is not a tuple.", "Pass exception classes, as in (ValueError,)."
+            )
         for kind in self.give_up_on:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise TaskError(f"give_up_on holds {kind!r}, which is no exception class.", "Pass exception classes.")

@@ -68,10 +68,7 @@ def explain(error: psycopg.Error, schema: str, *, broken: bool) -> PgQueueError 
             "Run: pgqueue migrate",
         )
     if isinstance(error, errors.InFailedSqlTransaction):
-        return HandleError(
-            "The transaction of this connection has failed already, so nothing can be enqueued in it.",
-            "Roll it back, or to a savepoint, first.",
-        )
+        return failed_transaction()
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return HandleError(
             "The transaction of this connection is read only, so nothing can be enqueued in it.",
@@ -80,11 +77,23 @@ def explain(error: psycopg.Error, schema: str, *, broken: bool) -> PgQueueError 
     if isinstance(error, psycopg.DataError):
         return InvalidPayload(f"PostgreSQL refuses a value ({_first_line(error)}).", "Pass another one.")
     if broken or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
-        return BackendUnavailable(
-            f"PostgreSQL cannot be reached ({_first_line(error)}).",
-            "Check that it runs and that the DSN is right.",
-        )
+        return unreachable(error)
     return None
+
+
+def failed_transaction() -> HandleError:
+    """Return our error for a transaction that an earlier error has ended."""
+    return HandleError(
+        "The transaction of this connection has failed already, so nothing can be enqueued in it.",
+        "Roll it back, or to a savepoint, first.",
+    )
+
+
+def unreachable(error: psycopg.Error) -> BackendUnavailable:
+    """Return our error for a connection that could not be made, or broke."""
+    return BackendUnavailable(
+        f"PostgreSQL cannot be reached ({_first_line(error)}).", "Check that it runs and that the DSN is right."
+    )
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -18,6 +18,7 @@ DAYS_AHEAD = 14
 async def keep_history(link: Link, settings: Settings, days: int) -> None:
     """Create the partitions of the next days and retire those that are wholly older than ``days``."""
     await link.run("upkeep/make_partitions", {"days": DAYS_AHEAD})
+    await link.run("upkeep/forget_workers", {"days": days})
     connection = await link.connection()
     await connection.execute("set statement_timeout = '10s'")
     cursor = await connection.execute(

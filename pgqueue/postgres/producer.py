@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
 from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.rows import tuple_row
 
+from pgqueue.model.errors import InvalidPayload
 from pgqueue.model.job import JobSpec
 from pgqueue.model.options import JobOptions, as_json
 from pgqueue.postgres.callers import async_connection, sync_connection
@@ -16,6 +19,7 @@ from pgqueue.postgres.connections import Settings, explain
 from pgqueue.postgres.literals import numbers, texts
 from pgqueue.postgres.pools import Pools
 from pgqueue.postgres.statements import statement
+from pgqueue.tasks import NO_HANDLE
 
 
 class PostgresProducer:
@@ -29,7 +33,7 @@ class PostgresProducer:
         """Write jobs in the handle's transaction, or in one of our own; return their ids in order."""
         if not specs:
             return []
-        if handle is not None:
+        if handle is not NO_HANDLE:
             return self._write(sync_connection(handle), specs)
         try:
             with self._pools.sync().connection() as connection:
@@ -41,7 +45,7 @@ class PostgresProducer:
         """Write jobs in the handle's transaction, or in one of our own; return their ids in order."""
         if not specs:
             return []
-        if handle is not None:
+        if handle is not NO_HANDLE:
             return await self._awrite(await async_connection(handle), specs)
         try:
             async with (await self._pools.loop()).connection() as connection:
@@ -62,19 +66,27 @@ class PostgresProducer:
 
     def _write(self, connection: Connection[Any], specs: Sequence[JobSpec[Any]]) -> list[str]:
         cursor = Cursor(connection, row_factory=tuple_row)
-        try:
+        with self._explained(connection):
             cursor.execute(statement("jobs/enqueue", self._schema), parameters(specs), prepare=False)
             return [job_id for (job_id,) in cursor.fetchall()]
-        except psycopg.Error as error:
-            raise explain(error, self._schema, broken=connection.broken) or error from error
 
     async def _awrite(self, connection: AsyncConnection[Any], specs: Sequence[JobSpec[Any]]) -> list[str]:
         cursor = AsyncCursor(connection, row_factory=tuple_row)
-        try:
+        with self._explained(connection):
             await cursor.execute(statement("jobs/enqueue", self._schema), parameters(specs), prepare=False)
             return [job_id for (job_id,) in await cursor.fetchall()]
+
+    @contextmanager
+    def _explained(self, connection: Connection[Any] | AsyncConnection[Any]) -> Iterator[None]:
+        try:
+            yield
         except psycopg.Error as error:
             raise explain(error, self._schema, broken=connection.broken) or error from error
+        except UnicodeEncodeError as error:
+            raise InvalidPayload(
+                f"The connection's client_encoding {error.encoding} lacks a character of the job ({error.reason}).",
+                "Connect with client_encoding=utf8.",
+            ) from None
 
 
 def parameters(specs: Sequence[JobSpec[Any]]) -> dict[str, str]:
@@ -88,7 +100,7 @@ def parameters(specs: Sequence[JobSpec[Any]]) -> dict[str, str]:
         "delay": _or_null(o.delay for o in options),
         "run_at": texts(None if o.run_at is None else o.run_at.isoformat() for o in options),
         "max_retries": _or_null(o.max_retries for o in options),
-        "timeout_ms": _or_null(o.timeout and max(1, round(o.timeout * 1000)) for o in options),
+        "timeout_ms": _or_null(o.timeout and ceil(o.timeout * 1000) for o in options),
         "more": texts(_more(o) for o in options),
     }
 

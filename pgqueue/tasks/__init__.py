@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pgqueue.tasks.context import CURRENT, JobContext, current
 from pgqueue.tasks.handles import (
+    NO_HANDLE,
     AsyncHandle,
     AsyncQueue,
     AsyncTask,
@@ -22,6 +23,7 @@ from pgqueue.tasks.registry import Declaration, Executor, Registry, declare, nee
 
 __all__ = [
     "CURRENT",
+    "NO_HANDLE",
     "AsyncHandle",
     "AsyncQueue",
     "AsyncTask",

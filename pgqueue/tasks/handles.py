@@ -24,6 +24,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 D = TypeVar("D", default=None)
 
+NO_HANDLE = object()  # None is what a caller passes by mistake
+
 
 class _Rows(Protocol):
     def fetchall(self) -> Any: ...
@@ -65,7 +67,7 @@ class SyncTask(Generic[P, R]):
     """A task on a synchronous handle."""
 
     def __init__(
-        self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = None
+        self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = NO_HANDLE
     ) -> None:
         self._declaration = declaration
         self._producer = producer
@@ -103,7 +105,7 @@ class AsyncTask(Generic[P, R]):
     """A task on an asynchronous handle."""
 
     def __init__(
-        self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = None
+        self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = NO_HANDLE
     ) -> None:
         self._declaration = declaration
         self._producer = producer
@@ -140,7 +142,7 @@ class Task(SyncTask[P, R], AsyncTask[P, R]):
     def using(self, handle: SyncHandle, /, **options: Unpack[Options]) -> SyncTask[P, R]: ...
     @overload
     def using(self, /, **options: Unpack[Options]) -> Task[P, R]: ...
-    def using(self, handle: Any = None, /, **options: Any) -> Any:
+    def using(self, handle: Any = NO_HANDLE, /, **options: Any) -> Any:
         """Return the task on a connection or session, with options.
 
         Args:
@@ -151,7 +153,7 @@ class Task(SyncTask[P, R], AsyncTask[P, R]):
             InvalidOption: An option is unknown or out of range.
         """
         chosen = JobOptions.of(options).over(self._options)
-        if handle is None:
+        if handle is NO_HANDLE:
             return Task[P, R](self._declaration, self._producer, chosen)
         return HandledTask[P, R](self._declaration, self._producer, chosen, handle)
 
@@ -171,7 +173,7 @@ def stored(spec: JobSpec[R], job_id: str) -> Job[R]:
 class SyncQueue:
     """Bulk enqueue on a synchronous handle."""
 
-    def __init__(self, producer: Producer, handle: object = None) -> None:
+    def __init__(self, producer: Producer, handle: object = NO_HANDLE) -> None:
         self._producer = producer
         self._handle = handle
 
@@ -189,7 +191,7 @@ class SyncQueue:
 class AsyncQueue:
     """Bulk enqueue on an asynchronous handle."""
 
-    def __init__(self, producer: Producer, handle: object = None) -> None:
+    def __init__(self, producer: Producer, handle: object = NO_HANDLE) -> None:
         self._producer = producer
         self._handle = handle
 
@@ -205,6 +207,8 @@ class HandledQueue(SyncQueue, AsyncQueue):
 
 
 def _specs(jobs: Iterable[JobSpec[Any]]) -> list[JobSpec[Any]]:
+    if not isinstance(jobs, Iterable):
+        raise InvalidArguments(f"{jobs!r} is not a list of jobs.", "Pass [task.job(...), ...].")
     specs = list(jobs)
     for spec in specs:
         if not isinstance(spec, JobSpec):

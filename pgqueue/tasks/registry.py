@@ -91,7 +91,7 @@ def declare(
         )
     policy = retry or RetryPolicy()
     return Declaration(
-        name=check_task_name(name or f"{function.__module__}.{function.__qualname__}"),
+        name=check_task_name(f"{function.__module__}.{function.__qualname__}" if name is None else name),
         function=function,
         shape=CallShape(function, context=context),
         options=JobOptions.of({**options, "max_retries": policy.max_retries}),

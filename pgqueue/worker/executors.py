@@ -27,8 +27,10 @@ class Threads:
         self._lock = threading.Lock()
         self._limiter: CapacityLimiter | None = None
 
-    async def call(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call a function in a thread; when this is cancelled the thread goes on as a zombie."""
+    async def call(
+        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> BaseException | None:
+        """Call a function in a thread; return what it raised. When this is cancelled the thread goes on as a zombie."""
         if self._limiter is None:
             self._limiter = CapacityLimiter(math.inf)  # the slots are the limit
         call = _ThreadCall(self)
@@ -55,9 +57,14 @@ class _ThreadCall:
         self._ended = False
         self._left_behind = False
 
-    def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> BaseException | None:
+        """Returns errors, because a future refuses some: StopIteration, GeneratorExit."""
         try:
-            return function(*args, **kwargs)
+            function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises becomes an outcome
+            return error
+        else:
+            return None
         finally:
             with self._lock:
                 self._ended = True

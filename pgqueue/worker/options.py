@@ -48,7 +48,7 @@ def check_concurrency(value: object) -> int:
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SLOTS:
         raise InvalidOption(
-            f"concurrency={value!r} is not a whole number from 1 to {MOST_SLOTS}.", "100 is the default."
+            f"concurrency={value!r} is not a whole number from 1 to {MOST_SLOTS}.", "Leave it out for 100."
         )
     return value
 

@@ -39,6 +39,11 @@ class Service:
         """Do one round; return the seconds until the next, None to wait until woken."""
         raise NotImplementedError
 
+    @property
+    def is_being_cancelled(self) -> bool:
+        """Whether somebody cancels its task, as the end of an event loop does."""
+        return self._task is not None and self._task.cancelling() > 0
+
     def start(self) -> None:
         """Begin to run in the background."""
         self._task = asyncio.create_task(self._run(), name=f"pgqueue {self.name}")

@@ -22,7 +22,7 @@ from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.executors import Threads
 from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.state import WorkerState
-from pgqueue.worker.verdicts import Judgement, describe, judge, unknown_task_pause
+from pgqueue.worker.verdicts import Judgement, describe, judge, summarise, unknown_task_pause
 
 TURNS = 50  # jobs whose handlers may never wait, before the event loop has its turn
 
@@ -132,7 +132,7 @@ class Slots:
             slot.job = job
             await self._run(slot, job, now)
             slot.job = None
-            if contextvars.copy_context() != clean:
+            if _differs(contextvars.copy_context(), clean):
                 break
             turns += 1
             if not turns % TURNS:
@@ -161,7 +161,7 @@ class Slots:
             if task.executor == "loop":
                 await task.function(*args, **kwargs)
             else:
-                await self.threads.call(task.function, args, kwargs)
+                error = await self.threads.call(task.function, args, kwargs)
         except BaseException as raised:  # noqa: BLE001 - whatever a handler raises becomes an outcome
             error = raised
         finally:
@@ -179,8 +179,10 @@ class Slots:
         reason, slot.reason = slot.reason, None
         if reason is not None:
             _uncancel()
-        elif isinstance(error, asyncio.CancelledError) and _is_cancelled():
-            raise error  # not by us: the event loop ends
+        elif isinstance(error, asyncio.CancelledError):
+            if self._finisher.is_being_cancelled:
+                raise error  # the event loop ends, and all its tasks
+            _uncancel()
         judgement = self._judge(reason, job, task, error)
         if judgement is None:
             return
@@ -190,7 +192,7 @@ class Slots:
         if verdict in ("dead", "retry"):
             name = "job.dead" if verdict == "dead" else "job.retried"
             self._events.emit(
-                name, job=job.id, task=job.task, attempt=job.attempt + 1, error=repr(error), again_in=delay
+                name, job=job.id, task=job.task, attempt=job.attempt + 1, error=summarise(described), again_in=delay
             )
 
     def _judge(
@@ -214,9 +216,9 @@ class Slots:
         self._events.emit("job.unknown_task", job=job.id, task=job.task, queue=job.queue, again_in=pause)
 
 
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _differs(now: contextvars.Context, clean: contextvars.Context) -> bool:
+    """By identity: values may be equal and not the same, or not comparable."""
+    return len(now) != len(clean) or any(clean.get(variable) is not value for variable, value in now.items())
 
 
 def _uncancel() -> None:

@@ -12,6 +12,7 @@ from pgqueue.model.errors import GiveUp, InvalidOption, RetryAfter, Snooze
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.retry import RetryPolicy
 
+LONGEST_SUMMARY = 300
 LONGEST_MESSAGE = 10_000
 LONGEST_TRACEBACK = 30_000
 LONGEST_UNKNOWN_PAUSE = 60.0
@@ -61,7 +62,7 @@ def describe(error: BaseException) -> str:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
-    except Exception as broken:  # noqa: BLE001 - a handler's exception may be anything
+    except BaseException as broken:  # noqa: BLE001 - a handler's exception may be anything
         message = f"(its message cannot be shown: {type(broken).__name__})"
     return json.dumps(
         {
@@ -72,10 +73,16 @@ def describe(error: BaseException) -> str:
     )
 
 
+def summarise(described: str | None) -> str:
+    """Return type and first line of an error that ``describe`` described."""
+    error = json.loads(described or "{}")
+    return f"{error.get('type')}: {error.get('message')}".split("\n", 1)[0][:LONGEST_SUMMARY]
+
+
 def _trace(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
-    except Exception as broken:  # noqa: BLE001 - as above
+    except BaseException as broken:  # noqa: BLE001 - as above
         return f"(no traceback: {type(broken).__name__})"
 
 

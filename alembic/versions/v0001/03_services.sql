@@ -24,6 +24,17 @@ create table {schema}.worker (
   suspect_run integer
 ) with (fillfactor = 50);
 
+-- Every worker that ever was, as long as history is kept: who is behind a worker_id.
+create table {schema}.worker_log (
+  id         bigint      primary key,
+  name       text        not null,
+  hostname   text        not null,
+  pid        integer     not null,
+  version    text        not null,
+  queues     text[]      not null,
+  started_at timestamptz not null default clock_timestamp()
+);
+
 -- Who would miss a new job without a notification. nap: the longest time until it looks by itself.
 create unlogged table {schema}.worker_idle (
   queue     text     not null,

@@ -61,7 +61,7 @@ end $$;
 -- Refuse what no job may hold, with a sentence that says what to do.
 create function {schema}.check_job(
   p_task text, p_args jsonb, p_queue text, p_priority integer, p_delay interval, p_run_at timestamptz,
-  p_max_retries integer, p_timeout interval, p_headers jsonb
+  p_max_retries integer, p_timeout interval, p_headers jsonb, p_tags text[]
 ) returns void language plpgsql immutable as $$
 declare
   problem text := case
@@ -75,14 +75,23 @@ declare
       then format('priority %s is not between 0 and 9. 9 is served first, 0 is the default.', p_priority)
     when p_delay is not null and p_run_at is not null
       then 'delay and run_at exclude each other. Pass the relative delay or the absolute run_at.'
-    when p_run_at not between '0001-01-01 00:00+00' and '9999-12-31 00:00+00'
+    when octet_length(p_args::text) > 1048576
+      then format('args take %s bytes, and a job holds at most 1048576. Store the data elsewhere and pass its key.', octet_length(p_args::text))
+    when p_delay < interval '0' or p_delay > interval '100 years'
+      then format('delay %s is not from 0 to 100 years. Leave it out to run at once.', p_delay)
+    when p_run_at < '0001-01-01 00:00+00' or p_run_at >= '10000-01-01 00:00+00'
       then format('run_at %s is not between the years 1 and 9999. Leave it out to run at once.', p_run_at)
     when p_max_retries not between 0 and 32767
       then format('max_retries %s is not between 0 and 32767. Pass 0 for a single attempt.', p_max_retries)
     when p_timeout <= interval '0' or p_timeout > interval '24 days'
       then format('timeout %s is not between 1 ms and 24 days. Leave it out for 30 minutes.', p_timeout)
     when jsonb_typeof(p_headers) <> 'object'
-      then 'headers must be a JSON object. Leave it out for none.'
+      or jsonb_path_exists(p_headers, 'strict $.* ? (@.type() <> "string")', silent => true)
+      then 'headers must be a JSON object of texts. Leave it out for none.'
+    when array_position(p_tags, null) is not null
+      then 'tags must not hold a null. Pass texts, or leave it out for none.'
+    when octet_length(p_headers::text) > 262144 or octet_length(p_tags::text) > 262144
+      then 'headers or tags take more than 262144 bytes. Store the data elsewhere and pass its key.'
   end;
 begin
   if problem is not null then
@@ -96,9 +105,9 @@ create function {schema}.enqueue(
   headers jsonb default null, tags text[] default null
 ) returns bigint language plpgsql volatile as $$
 begin
-  perform {schema}.check_job(task, args, queue, priority, delay, run_at, max_retries, timeout, headers);
+  perform {schema}.check_job(task, args, queue, priority, delay, run_at, max_retries, timeout, headers, tags);
   return (select {schema}.enqueue_jobs(
     array[queue], array[task], array[args], array[priority], array[extract(epoch from delay)::float8], array[run_at],
     array[max_retries], array[ceil(extract(epoch from timeout) * 1000)::integer],
-    array[nullif(jsonb_strip_nulls(jsonb_build_object('headers', headers, 'tags', to_jsonb(tags))), '{}')]));
+    array[nullif(jsonb_strip_nulls(jsonb_build_object('headers', nullif(headers, '{}'), 'tags', to_jsonb(nullif(tags, '{}')))), '{}')]));
 end $$;

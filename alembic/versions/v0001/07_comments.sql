@@ -64,6 +64,7 @@ comment on table {schema}.job_attempt is 'Runs that did not end their job, parti
 comment on table {schema}.job_key is 'Who holds a uniqueness key, and until when.';
 comment on table {schema}.queue is 'Queues known to workers or operators; generation moves when a rescue put jobs back.';
 comment on table {schema}.worker is 'Live workers; a silent one is deleted by whoever sweeps.';
+comment on table {schema}.worker_log is 'Every worker that ran while history is kept: name, host and process behind a worker_id.';
 comment on table {schema}.worker_idle is 'Workers that sleep and want to be notified.';
 comment on table {schema}.job_signal is 'Signals to running jobs.';
 comment on table {schema}.job_progress is 'Progress of running jobs.';

@@ -64,7 +64,7 @@ with outcome as materialized (
     for update skip locked))
 ), others as (
   select array[o.id, o.run, coalesce(live.held, 0)] as other
-  from outcome o left join (select id from ended union all select id from returned) done on done.id = o.id
+  from outcome o left join (select id, run from ended union all select id, run - 1 from returned) done on done.id = o.id and done.run = o.run
   left join lateral (
     select 1 as held from {schema}.job j
     where j.id = o.id and j.run = o.run and o.lease_id = any(array(select id from mine)) limit 1

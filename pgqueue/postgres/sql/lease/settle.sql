@@ -8,18 +8,27 @@
 with lost as materialized (
   select * from unnest(%(id)s::text::bigint[], %(run)s::text::int[], %(ago)s::text::float8[], %(outcome)s::text::text[],
                        %(error)s::text::jsonb[]) as l(id, run, ago, outcome, error)
-), cancelled as (
+), known as materialized (
+  select lost.id, lost.run from lost cross join lateral (
+    select from {schema}.job_history h
+    where h.id = lost.id and h.run = lost.run and h.worker_id = %(worker)s::bigint and h.state = lost.outcome
+    union all
+    select from {schema}.job_attempt a
+    where a.job_id = lost.id and a.run = lost.run and a.worker_id = %(worker)s::bigint and a.outcome = lost.outcome
+    limit 1
+  ) recorded
+), cancelled as (  -- also when an operator has brought the job back since: it then has a later run
   insert into {schema}.job_attempt (job_id, run, ended_at, started_at, worker_id, attempt, outcome, error)
-  select lost.id, lost.run, now(), now() - lost.ago * interval '1 s', %(worker)s::bigint, h.attempt, lost.outcome, lost.error
+  select lost.id, lost.run, now(), now() - lost.ago * interval '1 s', %(worker)s::bigint, later.attempt, lost.outcome, lost.error
   from lost cross join lateral (
-    select attempt from {schema}.job_history h
-    where h.id = lost.id and h.run = lost.run and h.state = 'cancelled' and h.worker_id is null limit 1
-  ) h
-  where lost.ago is not null
+    select h.attempt from {schema}.job_history h
+    where h.id = lost.id and (h.run > lost.run or h.run = lost.run and h.state = 'cancelled' and h.started_at is null)
+    union all
+    select j.attempt from {schema}.job j where j.id = lost.id and j.run > lost.run
+    limit 1
+  ) later left join lateral (
+    select true as seen from {schema}.job_attempt a where a.job_id = lost.id and a.run = lost.run limit 1
+  ) attempted on true
+  where lost.ago is not null and attempted.seen is null and (lost.id, lost.run) not in (select id, run from known)
 )
-select lost.id, lost.run from lost cross join lateral (
-  select from {schema}.job_history h where h.id = lost.id and h.run = lost.run and h.worker_id = %(worker)s::bigint
-  union all
-  select from {schema}.job_attempt a where a.job_id = lost.id and a.run = lost.run and a.worker_id = %(worker)s::bigint
-  limit 1
-) recorded
+select id, run from known

@@ -16,5 +16,9 @@ with here as materialized (
   insert into {schema}.worker (id, name, hostname, pid, version, queues, concurrency)
   select %(worker)s::bigint, %(name)s::text, %(hostname)s::text, %(pid)s::int, %(version)s::text, %(queues)s::text[], %(concurrency)s::int
   from here where at_home
+), remembered as (
+  insert into {schema}.worker_log (id, name, hostname, pid, version, queues)
+  select %(worker)s::bigint, %(name)s::text, %(hostname)s::text, %(pid)s::int, %(version)s::text, %(queues)s::text[]
+  from here where at_home
 )
 select at_home from here
