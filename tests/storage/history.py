@@ -214,14 +214,26 @@ class Crowd:
     def _operate(self, chance: random.Random) -> None:
         with self._connect(autocommit=True) as connection:
             while not self.over.wait(0.01 + chance.random() * 0.02):
-                known = rows(connection, "select id from pgqueue.all_jobs order by random() limit 4")
-                if chance.random() < 0.5:
-                    ids = [row[0] for row in known]
-                    connection.execute("select pgqueue.cancel_jobs(%s::bigint[])", (ids,))
-                    continue
-                for (job_id,) in known:
-                    if ask(connection, "select pgqueue.retry(%s)", job_id) == "retried":
-                        self.ledger.retried.append(job_id)
+                live = [row[0] for row in rows(connection, "select id from pgqueue.job order by random() limit 4")]
+                act = chance.choice(["cancel", "cancel and retry", "cancel and retry", "retry", "pause"])
+                if act == "pause":  # so that jobs stand in their lane when they are cancelled
+                    queue = chance.choice(QUEUES)
+                    connection.execute("select pgqueue.pause(%s)", (queue,))
+                    self.over.wait(chance.random() * 0.1)
+                if act.startswith("cancel") or act == "pause":
+                    connection.execute("select pgqueue.cancel_jobs(%s::bigint[])", (live,))
+                if act == "retry":
+                    query = "select id from pgqueue.job_history where state <> 'succeeded' order by random() limit 4"
+                    live = [row[0] for row in rows(connection, query)]
+                if act != "cancel":
+                    self._retry(connection, live)
+                if act == "pause":
+                    connection.execute("select pgqueue.resume(%s)", (queue,))
+
+    def _retry(self, connection: Connection, ids: list[int]) -> None:
+        for job_id in ids:
+            if ask(connection, "select pgqueue.retry(%s)", job_id) == "retried":
+                self.ledger.retried.append(job_id)
 
     def _hold(self, chance: random.Random) -> None:
         """A business transaction that locks jobs for a while, in whatever order."""

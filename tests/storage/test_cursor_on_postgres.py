@@ -172,8 +172,8 @@ async def test_a_due_time_below_the_position_from_a_late_commit_is_promoted(
     async with hands(settings) as worker:
         await worker.store.promote("default", 100)
         with transaction(settings.dsn) as late:
-            wanted = enqueue(late, delay="1 ms")
-            enqueue(database, delay="2 ms")
+            wanted = enqueue(late, delay="20 ms")
+            enqueue(database, delay="30 ms")
             assert await _promote(worker, 1) == 1
             late.commit()
         assert (await worker.store.agenda(["default"])).due == {"default"}
@@ -187,8 +187,8 @@ async def test_without_floors_a_due_time_below_the_position_is_not_promoted(
     async with hands(settings) as worker:
         await worker.store.promote("default", 100)
         with transaction(settings.dsn) as late:
-            enqueue(late, delay="1 ms")
-            enqueue(database, delay="2 ms")
+            enqueue(late, delay="20 ms")
+            enqueue(database, delay="30 ms")
             assert await _promote(worker, 1) == 1
             late.commit()
         assert (await worker.store.promote("default", 100)).moved == 0
@@ -200,10 +200,10 @@ async def test_a_due_time_from_an_old_transaction_is_promoted(settings: Settings
         await worker.store.promote("default", 100)
         with transaction(settings.dsn) as old:
             began = ask(old, "select now()")
-            enqueue(database, delay="1 ms")
+            enqueue(database, delay="20 ms")
             assert await _promote(worker, 1) == 1
-            wanted = enqueue(old, delay="5 ms")
-            assert ask(old, "select due_at > %s + interval '5 ms' from pgqueue.scheduled", began)
+            wanted = enqueue(old, delay="20 ms")
+            assert ask(old, "select due_at > %s + interval '20 ms' from pgqueue.scheduled", began)
             old.commit()
         assert await _promote(worker, 1) == 1
         assert wanted[0] in ids(await worker.take())
@@ -226,3 +226,16 @@ async def test_five_equal_due_times_with_limit_three_are_all_promoted(
         database.execute("update pgqueue.scheduled set due_at = now() - interval '1 s'")
         moved = [(await worker.store.promote("default", 3)).moved for _ in range(3)]
         assert moved == ([3, 2, 0] if key != "due_at" else [3, 0, 0])
+
+
+async def test_a_stale_scheduled_entry_vanishes_at_the_promotion(
+    settings: Settings, database: psycopg.Connection
+) -> None:
+    async with hands(settings) as worker:
+        (job_id,) = enqueue(database, delay="1 hour")
+        database.execute("update pgqueue.job set run = 2, run_at = now() + interval '2 hours'")
+        database.execute("update pgqueue.scheduled set due_at = now() - interval '1 s'")
+        database.execute("insert into pgqueue.scheduled select queue, run_at, id, run from pgqueue.job")
+        assert (await worker.store.promote("default", 10)).moved == 1
+        assert ask(database, "select state from pgqueue.all_jobs where id = %s", job_id) == "scheduled"
+        assert ask(database, "select count(*) from pgqueue.ready") == 0

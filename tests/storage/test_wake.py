@@ -160,6 +160,23 @@ async def test_a_look_says_that_a_transaction_may_still_commit_jobs_unannounced(
         assert view.ready == {"default"}
 
 
+@pytest.mark.parametrize("fenced", [True, False])
+async def test_without_one_more_xid_a_transaction_that_missed_the_commit_of_the_idle_row_is_not_seen(
+    settings: Settings, dsn: str, heard: Heard, fenced: bool
+) -> None:
+    async with hands(settings) as worker:
+        with transaction(dsn) as caller:
+            async with worker.transaction("claiming"):
+                row = {"worker": worker.id, "queues": ["default"], "nap": NAP}
+                await worker.store._claiming.run("idle/enter", row)
+                enqueue(caller)
+            if fenced:
+                await worker.store._claiming.run("idle/fence")
+            assert (await worker.store.look(["default"])).settled is not fenced
+            caller.commit()
+        assert heard() == []
+
+
 async def test_a_transaction_that_began_after_the_nap_does_not_keep_the_worker_looking(
     settings: Settings, dsn: str
 ) -> None:
