@@ -216,6 +216,10 @@ class WorkerBackend(Protocol):
         """Close all connections."""
         ...
 
+    def sever(self) -> None:
+        """Cut all connections, the heart's too: who waits for an answer gets an error instead. Asynq: nothing alike."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:

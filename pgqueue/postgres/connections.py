@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -100,6 +103,13 @@ def _first_line(error: psycopg.Error) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def cut(connection: psycopg.Connection[TupleRow] | psycopg.AsyncConnection[TupleRow] | None) -> None:
+    """Shut down a connection's socket. Cancelling would wait for a server that does not answer; this does not."""
+    if connection is not None and not connection.closed:
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as twin:
+            twin.shutdown(socket.SHUT_RDWR)
+
+
 class Link:
     """One asynchronous connection for one purpose, made when needed and again after a loss.
 
@@ -140,6 +150,10 @@ class Link:
                 self._connection = await psycopg.AsyncConnection.connect(**self._parameters, row_factory=tuple_row)
                 self.epoch += 1
             return self._connection
+
+    def sever(self) -> None:
+        """Cut the connection: a run that waits for an answer gets an error instead."""
+        cut(self._connection)
 
     async def close(self) -> None:
         """Close the connection; a later run makes a new one."""

@@ -7,7 +7,7 @@ from psycopg.rows import TupleRow, tuple_row
 
 from pgqueue.backend import Pulse
 from pgqueue.model.errors import BackendUnavailable
-from pgqueue.postgres.connections import PINNED, Settings, explain
+from pgqueue.postgres.connections import PINNED, Settings, cut, explain
 from pgqueue.postgres.statements import statement
 
 
@@ -48,6 +48,10 @@ class PostgresHeart:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def sever(self) -> None:
+        """Cut the connection: a beat that waits for an answer gets an error instead."""
+        cut(self._connection)
 
     def _open(self) -> psycopg.Connection[TupleRow]:
         if self._connection is None or self._connection.closed:

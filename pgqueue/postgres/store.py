@@ -53,6 +53,7 @@ class PostgresWorker:
         self._claiming = Link(settings, "claim")
         self._finishing = Link(settings, "finish")
         self._moving = Link(settings, "move")
+        self._heart = PostgresHeart(settings)
         self._ready: dict[str, LaneCursor[int]] = {}
         self._scheduled: dict[str, LaneCursor[tuple[datetime, int]]] = {}
         self._idle: dict[str, bool] = {}
@@ -243,11 +244,16 @@ class PostgresWorker:
 
     def heart(self) -> PostgresHeart:
         """Return the worker's heartbeat, to be called from a thread."""
-        return PostgresHeart(self._settings)
+        return self._heart
 
     async def leave(self) -> None:
         """Take the worker off the list."""
         await self._moving.run("worker/leave", {"worker": self._worker})
+
+    def sever(self) -> None:
+        """Cut all connections, the heart's too: who waits for an answer gets an error instead."""
+        for link in (self._claiming, self._finishing, self._moving, self._heart):
+            link.sever()
 
     async def close(self) -> None:
         """Close all connections."""

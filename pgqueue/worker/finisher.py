@@ -7,7 +7,6 @@ named as emptied only after all its jobs were answered done or lost, so in a lat
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 
 from pgqueue.backend import Outcome, WorkerBackend
@@ -28,6 +27,7 @@ class Finisher(Service):
 
     Attributes:
         postponed: Called when jobs were written that run again later; set by whoever promotes them.
+        relieved: Called when it is no longer behind; set by whoever takes jobs.
     """
 
     name = "finisher"
@@ -41,6 +41,7 @@ class Finisher(Service):
         self._limit = LARGEST_FLUSH
         self._postpones = False
         self.postponed: Callable[[], None] = lambda: None
+        self.relieved: Callable[[], None] = lambda: None
 
     @property
     def is_behind(self) -> bool:
@@ -67,6 +68,7 @@ class Finisher(Service):
         """Write one batch; return the seconds until the next."""
         if self._unsettled:
             await self._settle()
+        was_behind = self.is_behind
         batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
         emptied = set(self._state.holdings.emptied)
         if not batch and not emptied:
@@ -79,6 +81,8 @@ class Finisher(Service):
         except Exception:
             self._pending[:0] = batch
             raise
+        if was_behind and not self.is_behind:
+            self.relieved()
         if self._postpones:
             self._postpones = False
             self.postponed()
@@ -90,11 +94,11 @@ class Finisher(Service):
 
     async def drain(self, patience: float) -> None:
         """End, and write all that waits, for at most so many seconds; the rest is rescued by whoever sweeps."""
+        deadline = self._state.clock() + patience
         await self.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while not self.is_done:  # noqa: ASYNC110 - it works while it waits
-                    await asyncio.sleep(await self._attempt() or 0)
+        while not self.is_done and (left := deadline - self._state.clock()) > 0:
+            pause = await self._attempt() or 0
+            await asyncio.sleep(min(pause, left))
 
     def forget(self) -> None:
         """Drop what waits: its leases are another worker's now."""

@@ -10,6 +10,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+from anyio import to_thread
+
 from pgqueue.backend import Heart, Pulse
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.service import back_off
@@ -57,7 +59,7 @@ class Heartbeat:
         """End the thread."""
         self._stopping = True
         self.wake()
-        await asyncio.to_thread(self._thread.join)
+        await to_thread.run_sync(self._thread.join)
 
     def _run(self) -> None:
         while not self._stopping:

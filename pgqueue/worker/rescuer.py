@@ -37,12 +37,12 @@ class Rescuer(Service):
 
     async def run_once(self) -> float | None:
         """Sweep once; return the seconds until the next sweep."""
-        sent = self._state.clock()
         beats = await self._backend.beats()
-        if sent - self._last_sweep > BLIND_SWEEPS * self._state.timing.sweep:
+        now = self._state.clock()
+        if now - self._last_sweep > BLIND_SWEEPS * self._state.timing.sweep:
             self._seen.clear()
-        self._last_sweep = sent
-        silent = self._judge(beats.counters, self._state.clock())
+        self._last_sweep = now
+        silent = self._judge(beats.counters, now)
         if silent or beats.orphans:
             rescue = await self._backend.rescue(silent)
             if rescue.workers or rescue.jobs:

@@ -19,9 +19,9 @@ from pgqueue.model.job import ClaimedJob
 from pgqueue.tasks import CURRENT, Declaration, JobContext, Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
-from pgqueue.worker.executors import Threads
 from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.state import WorkerState
+from pgqueue.worker.threads import Threads
 from pgqueue.worker.verdicts import Judgement, describe, judge, summarise, unknown_task_pause
 
 TURNS = 50  # jobs whose handlers may never wait, before the event loop has its turn
@@ -113,6 +113,7 @@ class Slots:
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         if tasks:
             await asyncio.wait(tasks)
+        self.threads.stop()
 
     def _open(self, slot: Slot) -> None:
         slot.task = asyncio.get_running_loop().create_task(self._serve(slot), context=self._context.copy())

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from pgqueue.backend import Pulse, WorkerBackend
 from pgqueue.model.clock import Clock, monotonic
+from pgqueue.model.errors import PgQueueError
 from pgqueue.tasks import Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
@@ -67,7 +68,7 @@ class Worker:
         self._finisher = Finisher(self.state, backend, self.events)
         self.slots = Slots(self.state, self._buffers, registry, self._finisher, self.events, deps)
         self._claimer = Claimer(self.state, backend, self._buffers, self.slots, self._finisher, self.events)
-        self.slots.hungry = self._claimer.wake
+        self.slots.hungry = self._finisher.relieved = self._claimer.wake
         self._heartbeat: Heartbeat | None = None
         self._services: list[Service] = []
         self._errands: dict[str, asyncio.Task[None]] = {}
@@ -99,11 +100,11 @@ class Worker:
         """Stop in phases; return 0 when every job ended by itself, 3 when some had to be cancelled."""
         self.events.emit("worker.stopping", worker=self.state.info.name, running=len(self.slots.running))
         self.state.claiming = False
-        await self._claimer.stop()
+        await self._within(self.state.timing.hard_stop, self._claimer.stop())
         self._claimer.hand_back()
         forced = await self._end_jobs()
-        await self._finisher.drain(self.state.timing.hard_stop)
-        await self._sign_off()
+        self._claimer.hand_back()
+        await self._within(self.state.timing.hard_stop, self._sign_off())
         self.events.emit("worker.stopped", worker=self.state.info.name, released=forced)
         return EXIT_FORCED if forced else EXIT_CLEAN
 
@@ -223,12 +224,22 @@ class Worker:
         return len(forced)
 
     async def _sign_off(self) -> None:
+        """Write the last outcomes, end the services, leave. What cannot be written is rescued by whoever sweeps."""
+        await self._finisher.drain(self.state.timing.hard_stop)
+        for errand in self._errands.values():
+            errand.cancel()
         for service in self._services:
             await service.cancel()
         assert self._heartbeat is not None
         await self._heartbeat.stop()
-        for errand in self._errands.values():
-            errand.cancel()
-        with contextlib.suppress(Exception):  # whoever sweeps next does it for us
+        with contextlib.suppress(PgQueueError):
             await self._backend.leave()
         await self._backend.close()
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for work with the database; if it does not answer in time, cut the connections, which ends the work."""
+        task = asyncio.create_task(work)
+        await asyncio.wait({task}, timeout=seconds + UNWIND_SECONDS)
+        if not task.done():
+            self._backend.sever()
+            await asyncio.wait({task}, timeout=UNWIND_SECONDS)
