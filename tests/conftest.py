@@ -66,7 +66,9 @@ def dsn(server: EmbeddedServer, request: pytest.FixtureRequest) -> Iterator[str]
     name = f"t_{abs(hash(request.node.nodeid)):x}"
     with psycopg.connect(server.dsn, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(TEMPLATE)
+            )
         )
         # The template's home is another database; a copy made for a test is where its jobs belong.
         with psycopg.connect(server.dsn_of(name), autocommit=True) as fresh:
