@@ -17,6 +17,10 @@ from pgqueue.worker.supervisor import Worker
 STATE = "select state = %s from pgqueue.all_jobs where id = %s"
 ENDED = "select count(*) = %s from pgqueue.job_history where state = %s"
 PATIENCE = 10.0
+LISTENING = """
+    select true from pg_stat_activity
+    where datname = current_database() and application_name = 'pgqueue listen' and state = 'idle' and query ilike 'listen %%'
+"""
 
 
 def timed(worker: Worker, **changes: Any) -> Worker:

@@ -7,10 +7,11 @@ import threading
 from contextlib import suppress
 
 import psycopg
+import pytest
 
 from pgqueue import PgQueue, RetryPolicy
 from tests.support import Watch
-from tests.worker.harness import PATIENCE, STATE, ZombieWatch, row_of, runs_of, timed
+from tests.worker.harness import LISTENING, PATIENCE, STATE, ZombieWatch, row_of, runs_of, timed
 
 
 def cancel(database: psycopg.Connection, job: object) -> str:
@@ -109,8 +110,9 @@ async def test_a_cancelled_handler_that_swallows_it_ends_as_cancelled(
 
 
 async def test_a_buffered_job_is_cancelled_before_it_starts(
-    pgq: PgQueue[None], watch: Watch, database: psycopg.Connection
+    pgq: PgQueue[None], watch: Watch, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pgqueue.worker.claimer.HELD_SECONDS", 60.0)
     started: list[str] = []
     release = asyncio.Event()
 
@@ -121,6 +123,7 @@ async def test_a_buffered_job_is_cancelled_before_it_starts(
 
     jobs = {queue: hang.using(queue=queue).enqueue(queue) for queue in ("a", "b")}
     async with timed(pgq.worker(queues=["a", "b"], concurrency=1), beat=30.0):
+        await watch.auntil(LISTENING)
         await watch.auntil("select sum(cardinality(job_ids)) = 2 from pgqueue.lease")
         [busy] = started
         buffered = jobs["b" if busy == "a" else "a"]

@@ -5,42 +5,39 @@ from __future__ import annotations
 import asyncio
 
 import psycopg
+import pytest
 
 from pgqueue import JobContext, PgQueue
 from tests.support import Watch
-from tests.worker.harness import PATIENCE, STATE, Heard, row_of, runs_of, timed
+from tests.worker.harness import LISTENING, PATIENCE, STATE, Heard, row_of, runs_of, timed
 
-LISTENING = """
-    select true from pg_stat_activity
-    where datname = current_database() and application_name = 'pgqueue listen' and state = 'idle' and query ilike 'listen %%'
-"""
 CANCEL = "select pg_notify(pgqueue.channel(), 'cancel')"  # every worker beats at once
 
 
 async def test_a_finish_of_a_run_that_was_rescued_changes_nothing_and_is_told(
     pgq: PgQueue[None], watch: Watch, database: psycopg.Connection
 ) -> None:
-    release, started = asyncio.Event(), asyncio.Event()
+    started, release = {1: asyncio.Event(), 2: asyncio.Event()}, {1: asyncio.Event(), 2: asyncio.Event()}
 
     @pgq.task(context=True)
     async def hold(ctx: JobContext[None]) -> None:
-        if ctx.run == 1:
-            started.set()
-            await release.wait()
+        started[ctx.run].set()
+        await release[ctx.run].wait()
 
     heard = Heard(pgq.events)
-    async with timed(pgq.worker(concurrency=1), beat=60.0, sweep=60.0, lease=600.0):
+    async with timed(pgq.worker(concurrency=1), beat=60.0, sweep=60.0, lease=600.0), asyncio.timeout(2 * PATIENCE):
         job = hold.enqueue()
-        async with asyncio.timeout(PATIENCE):
-            await started.wait()
+        await started[1].wait()
         database.execute("delete from pgqueue.worker")
         async with timed(pgq.worker(concurrency=1), sweep=0.1):
-            await watch.auntil(STATE, "succeeded", job.id)
+            await started[2].wait()
             before = row_of(database, job.id)
-            release.set()
+            release[1].set()
             lost = await heard.wait("job.lost")
+            assert row_of(database, job.id) == before, "the second run goes on"
+            release[2].set()
+            await watch.auntil(STATE, "succeeded", job.id)
     assert [(int(event["job"]), event["run"]) for event in lost] == [(int(job.id), 1)]
-    assert row_of(database, job.id) == before
     assert runs_of(database, job.id) == [(1, 0, "rescued"), (2, 1, "succeeded")]
 
 
@@ -101,8 +98,9 @@ async def test_the_jobs_of_a_claim_whose_answer_was_lost_go_back_at_no_attempt(
 
 
 async def test_a_worker_whose_lease_ran_out_starts_no_buffered_job(
-    pgq: PgQueue[None], watch: Watch, database: psycopg.Connection
+    pgq: PgQueue[None], watch: Watch, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pgqueue.worker.claimer.HELD_SECONDS", 60.0)
     started: list[str] = []
     release = asyncio.Event()
 

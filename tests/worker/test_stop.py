@@ -132,8 +132,9 @@ async def test_a_handler_that_will_not_end_holds_up_no_stop_and_its_job_is_rescu
 
 
 async def test_buffered_jobs_go_back_when_the_worker_stops(
-    pgq: PgQueue[None], watch: Watch, database: psycopg.Connection
+    pgq: PgQueue[None], watch: Watch, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pgqueue.worker.claimer.HELD_SECONDS", 60.0)
     started, release = list[str](), asyncio.Event()
 
     @pgq.task
@@ -214,9 +215,7 @@ async def test_an_unreachable_database_fails_the_start(pgq: PgQueue[None]) -> No
             await away.worker().start()
 
 
-async def test_a_database_without_the_schema_fails_the_start_and_leaves_no_connection(
-    dsn: str, database: psycopg.Connection
-) -> None:
+async def test_a_database_without_the_schema_fails_the_start_and_leaves_no_connection(dsn: str, watch: Watch) -> None:
     elsewhere = PgQueue(dsn, schema="elsewhere")
 
     @elsewhere.task
@@ -225,7 +224,8 @@ async def test_a_database_without_the_schema_fails_the_start_and_leaves_no_conne
 
     with pytest.raises(SchemaError, match="pgqueue migrate"):
         await elsewhere.worker().start()
-    left = database.execute(
-        "select application_name from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-    ).fetchall()
-    assert left == []
+    await watch.auntil(
+        "select count(*) = 0 from pg_stat_activity "
+        "where datname = current_database() and application_name like 'pgqueue %%'",
+        timeout=3,
+    )
