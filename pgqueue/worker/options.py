@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pgqueue.model.durations import Duration, seconds
 from pgqueue.model.errors import InvalidOption
@@ -26,8 +26,10 @@ def check_weights(
     """
     if queues is not None and weights is not None:
         raise InvalidOption("queues and weights exclude each other.", "Name each queue once, in weights.")
-    if isinstance(queues, str):
-        raise InvalidOption(f"queues={queues!r} is text, not a list.", f"Pass [{queues!r}].")
+    if queues is not None and (isinstance(queues, str) or not isinstance(queues, Iterable)):
+        raise InvalidOption(f"queues={queues!r} is not a list of names.", 'Pass a list, as in ["images"].')
+    if weights is not None and not isinstance(weights, Mapping):
+        raise InvalidOption(f"weights={weights!r} is not a mapping.", 'Pass a dict, as in {"images": 4}.')
     chosen = dict(weights) if weights is not None else dict.fromkeys(known if queues is None else queues, 1)
     if not chosen:
         raise InvalidOption("A worker without a queue has nothing to do.", "Name a queue, or leave the option out.")

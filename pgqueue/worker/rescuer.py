@@ -50,7 +50,9 @@ class Rescuer(Service):
             if rescue.jobs:
                 self._found()
                 return 0
-        return self._state.timing.sweep * random.uniform(0.9, 1.1)
+        sweep = self._state.timing.sweep * random.uniform(0.9, 1.1)
+        verdict = min((since for _, since in self._seen.values()), default=now) + self._state.timing.lease - now
+        return min(sweep, verdict) if verdict > 0 else sweep
 
     def _judge(self, counters: Mapping[int, int], now: float) -> dict[int, int]:
         """Note who beats; return those silent for the length of a lease, with their last beat."""
