@@ -34,7 +34,7 @@ def test_without_the_pinned_options_each_state_makes_some_statement_scan(statist
 
 def test_the_guard_sees_the_tables_that_the_statements_read(statistics: dict[str, State]) -> None:
     pinned = statistics["analyzed full"].pinned
-    assert {name: tables for name in STATEMENTS if (tables := reads(pinned, name))} == {
+    at_least = {
         "ready/claim": {"ready", "job"},
         "ready/look": {"ready"},
         "scheduled/look": {"scheduled"},
@@ -44,3 +44,5 @@ def test_the_guard_sees_the_tables_that_the_statements_read(statistics: dict[str
         "lease/release": {"job"},
         "worker/rescue": {"job"},
     }
+    unseen = {name: missing for name, tables in at_least.items() if (missing := tables - reads(pinned, name))}
+    assert unseen == {}
