@@ -15,6 +15,16 @@ from tests.support import Watch
 NAP = 2.0
 Heard = Callable[[], list[str]]
 
+# A statement that has its snapshot and waits before its first write.
+WAITING = """
+create function public.wait() returns trigger language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(1);
+  return null;
+end $$;
+create trigger wait before insert on pgqueue.job execute function public.wait();
+"""
+
 
 @pytest.fixture
 def heard(dsn: str) -> Iterator[Heard]:
@@ -124,7 +134,7 @@ async def test_without_notify_off_a_transaction_that_told_cannot_be_prepared(set
 
 
 async def test_a_worker_that_falls_asleep_between_the_statement_and_its_first_write_is_told(
-    settings: Settings, dsn: str, watch: Watch, heard: Heard
+    settings: Settings, dsn: str, database: psycopg.Connection, watch: Watch, heard: Heard
 ) -> None:
     """The check has a snapshot of its own: the statement's was taken while the worker was awake."""
     async with hands(settings) as worker:
@@ -134,10 +144,7 @@ async def test_a_worker_that_falls_asleep_between_the_statement_and_its_first_wr
             ThreadPoolExecutor(1) as threads,
         ):
             gate.execute("select pg_advisory_xact_lock(1)")
-            waits = (
-                "with wait as materialized (select pg_advisory_xact_lock(1)) select pgqueue.enqueue('work') from wait"
-            )
-            enqueued = threads.submit(caller.execute, waits)
+            enqueued = threads.submit(enqueue, caller)
             watch.until("select true from pg_locks where locktype = 'advisory' and not granted")
             await worker.store.doze(["default"], NAP)
             gate.rollback()
