@@ -138,6 +138,7 @@ async def test_a_worker_that_falls_asleep_between_the_statement_and_its_first_wr
 ) -> None:
     """The check has a snapshot of its own: the statement's was taken while the worker was awake."""
     async with hands(settings) as worker:
+        database.execute(WAITING)
         with (
             transaction(dsn) as gate,
             psycopg.connect(dsn, autocommit=True) as caller,
