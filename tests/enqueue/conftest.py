@@ -30,7 +30,9 @@ def shared_database(server: EmbeddedServer) -> Iterator[str]:
     name = "t_enqueue"
     with psycopg.connect(server.dsn, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("create database {} template {} strategy file_copy").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(TEMPLATE)
+            )
         )
         with psycopg.connect(server.dsn_of(name), autocommit=True) as fresh:
             fresh.execute("select pgqueue.adopt()")
