@@ -42,16 +42,17 @@ R = TypeVar("R")
 
 
 class LazyProducer:
-    """Resolves the DSN at the first job, so that tasks can be declared before anything is configured."""
+    """Resolves the schema and the DSN when they are needed, so that tasks can be declared before anything is configured."""
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
+    def __init__(self, schema: Callable[[], str], settings: Callable[[], Settings]) -> None:
+        self._schema = schema
         self._settings = settings
         self._producer: PostgresProducer | None = None
 
     @property
     def _backend(self) -> PostgresProducer:
         if self._producer is None:
-            self._producer = PostgresProducer(self._settings())
+            self._producer = PostgresProducer(self._schema(), self._settings)
         return self._producer
 
     def enqueue(self, handle: object, specs: list[Any]) -> list[str]:
@@ -93,7 +94,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         self._tasks = Registry()
         self.events = Events()
         self.events.subscribe(log)
-        self._lazy_producer = LazyProducer(lambda: self.settings)
+        self._lazy_producer = LazyProducer(lambda: self.schema, lambda: self.settings)
         super().__init__(self._lazy_producer)
 
     @property

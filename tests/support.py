@@ -24,7 +24,17 @@ begin
   return null;
 end $$;
 """
-_TABLES = ("job", "job_history", "job_attempt", "lease", "ready", "scheduled", "worker", "worker_idle", "operator_action")
+_TABLES = (
+    "job",
+    "job_history",
+    "job_attempt",
+    "lease",
+    "ready",
+    "scheduled",
+    "worker",
+    "worker_idle",
+    "operator_action",
+)
 
 
 class Watch:

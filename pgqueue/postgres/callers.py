@@ -15,7 +15,7 @@ import psycopg
 from psycopg import AsyncConnection, Connection
 
 from pgqueue.model.errors import HandleError
-from pgqueue.postgres.connections import failed_transaction, unreachable
+from pgqueue.postgres.explain import failed_transaction, unreachable
 
 Driver = TypeVar("Driver", Connection[Any], AsyncConnection[Any])
 

@@ -1,4 +1,4 @@
-"""Connections of our own: links that come back after a loss, and the errors that every connection may show."""
+"""Connections of our own: links that come back after a loss."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow, tuple_row
 
-from pgqueue.model.errors import BackendUnavailable, HandleError, InvalidPayload, PgQueueError, SchemaError
+from pgqueue.postgres.explain import explain
 from pgqueue.postgres.statements import statement
 
 # Startup options of the connections that run hot statements. With a snapshot held somewhere the statistics of a lane lie,
@@ -30,6 +29,9 @@ PINNED = {
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",
 }
+# A claim, a promotion, a rescue or a beat that a crash of the server undoes is done again, and a finish, which is durable,
+# flushes what came before it (docs/decisions/0008-durable-where-it-counts.md).
+HASTY = {**PINNED, "synchronous_commit": "off"}
 UNPINNED = {"default_transaction_isolation": r"read\ committed"}
 _REACHABLE = {
     "connect_timeout": 5,
@@ -58,49 +60,6 @@ class Settings:
             "options": f"{given.get('options') or ''} {pinned}".strip(),
             "autocommit": True,
         }
-
-
-def explain(error: psycopg.Error, schema: str, *, broken: bool) -> PgQueueError | None:
-    """Return our error for a driver's error that a caller can do something about, else None."""
-    if isinstance(
-        error,
-        errors.UndefinedFunction | errors.UndefinedTable | errors.InvalidSchemaName | errors.UndefinedColumn,
-    ):
-        return SchemaError(
-            f'The database has no schema "{schema}" of this version ({_first_line(error)}).',
-            "Run: pgqueue migrate",
-        )
-    if isinstance(error, errors.InFailedSqlTransaction):
-        return failed_transaction()
-    if isinstance(error, errors.ReadOnlySqlTransaction):
-        return HandleError(
-            "The transaction of this connection is read only, so nothing can be enqueued in it.",
-            "Use a connection to the primary in a read-write transaction.",
-        )
-    if isinstance(error, psycopg.DataError):
-        return InvalidPayload(f"PostgreSQL refuses a value ({_first_line(error)}).", "Pass another one.")
-    if broken or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
-        return unreachable(error)
-    return None
-
-
-def failed_transaction() -> HandleError:
-    """Return our error for a transaction that an earlier error has ended."""
-    return HandleError(
-        "The transaction of this connection has failed already, so nothing can be enqueued in it.",
-        "Roll it back, or to a savepoint, first.",
-    )
-
-
-def unreachable(error: psycopg.Error) -> BackendUnavailable:
-    """Return our error for a connection that could not be made, or broke."""
-    return BackendUnavailable(
-        f"PostgreSQL cannot be reached ({_first_line(error)}).", "Check that it runs and that the DSN is right."
-    )
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def cut(connection: psycopg.Connection[TupleRow] | psycopg.AsyncConnection[TupleRow] | None) -> None:

@@ -7,7 +7,8 @@ reader's own: it is listed in the reader's snapshot, or lies from the snapshot's
 the position as its floor, and once it has ended the lane is read again from there. A floor is a position, never the
 start of a re-read: else re-reads would feed each other.
 
-Entries skipped under locks of a claim that is rolled back are left to the safety scan from the start.
+Entries skipped under the locks of another claim that is then rolled back are found in the same way, unless that claim's
+id is above the reader's own: those are left to the safety scan from the start.
 docs/decisions/0001-lanes.md has the measurements.
 """
 

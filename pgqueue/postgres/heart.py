@@ -7,7 +7,8 @@ from psycopg.rows import TupleRow, tuple_row
 
 from pgqueue.backend import Pulse
 from pgqueue.model.errors import BackendUnavailable
-from pgqueue.postgres.connections import PINNED, Settings, cut, explain
+from pgqueue.postgres.connections import HASTY, Settings, cut
+from pgqueue.postgres.explain import explain
 from pgqueue.postgres.statements import statement
 
 
@@ -55,6 +56,6 @@ class PostgresHeart:
 
     def _open(self) -> psycopg.Connection[TupleRow]:
         if self._connection is None or self._connection.closed:
-            parameters = self._settings.parameters("heartbeat", {**PINNED, "statement_timeout": "5s"})
+            parameters = self._settings.parameters("heartbeat", {**HASTY, "statement_timeout": "5s"})
             self._connection = psycopg.Connection.connect(**parameters, row_factory=tuple_row)
         return self._connection

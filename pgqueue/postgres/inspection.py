@@ -9,7 +9,8 @@ import psycopg
 from psycopg.rows import TupleRow, tuple_row
 
 from pgqueue.backend import AttemptRecord, JobFilter, JobRecord, QueueRecord
-from pgqueue.postgres.connections import UNPINNED, Settings, explain
+from pgqueue.postgres.connections import UNPINNED, Settings
+from pgqueue.postgres.explain import explain
 from pgqueue.postgres.statements import statement
 
 

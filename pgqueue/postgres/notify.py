@@ -9,7 +9,8 @@ import psycopg
 from psycopg import sql
 
 from pgqueue.backend import Notice
-from pgqueue.postgres.connections import UNPINNED, Link, Settings, explain
+from pgqueue.postgres.connections import UNPINNED, Link, Settings
+from pgqueue.postgres.explain import explain
 
 PROBE_EVERY = 20.0
 _KINDS: dict[str, Literal["ready", "due", "cancel"]] = {"ready": "ready", "due": "due", "cancel": "cancel"}

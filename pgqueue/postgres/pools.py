@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection, Connection
@@ -24,8 +25,8 @@ AsyncPool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 class Pools:
     """Opens each pool at its first use and forgets those of a parent process."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._parameters = settings.parameters("producer", UNPINNED)
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
         self._lock = threading.Lock()
         self._forget()
 
@@ -41,7 +42,7 @@ class Pools:
                 self._forget()
             if self._sync is None:
                 self._sync = ConnectionPool(
-                    kwargs=self._parameters,
+                    kwargs=self._settings().parameters("producer", UNPINNED),
                     min_size=0,
                     max_size=MAX_SIZE,
                     timeout=PATIENCE,
@@ -59,7 +60,7 @@ class Pools:
             pool = self._async.get(running)
             if pool is None:
                 pool = self._async[running] = AsyncConnectionPool(
-                    kwargs=self._parameters,
+                    kwargs=self._settings().parameters("producer", UNPINNED),
                     min_size=0,
                     max_size=MAX_SIZE,
                     timeout=PATIENCE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
 from typing import Any
@@ -15,7 +15,8 @@ from pgqueue.model.errors import InvalidPayload
 from pgqueue.model.job import JobSpec
 from pgqueue.model.options import JobOptions, as_json
 from pgqueue.postgres.callers import async_connection, sync_connection
-from pgqueue.postgres.connections import Settings, explain
+from pgqueue.postgres.connections import Settings
+from pgqueue.postgres.explain import explain
 from pgqueue.postgres.literals import numbers, texts
 from pgqueue.postgres.pools import Pools
 from pgqueue.postgres.statements import statement
@@ -23,10 +24,15 @@ from pgqueue.tasks import NO_HANDLE
 
 
 class PostgresProducer:
-    """Writes jobs. See ``backend.ProducerBackend``."""
+    """Writes jobs. See ``backend.ProducerBackend``.
 
-    def __init__(self, settings: Settings) -> None:
-        self._schema = settings.schema
+    Args:
+        schema: Where the jobs are.
+        settings: Asked when a pool is opened: a caller with a connection of its own needs no DSN.
+    """
+
+    def __init__(self, schema: str, settings: Callable[[], Settings]) -> None:
+        self._schema = schema
         self._pools = Pools(settings)
 
     def enqueue(self, handle: object, specs: Sequence[JobSpec[Any]]) -> list[str]:

@@ -24,7 +24,7 @@ from pgqueue.backend import (
 from pgqueue.model.clock import Clock
 from pgqueue.model.errors import ConfigurationError
 from pgqueue.model.job import ClaimedJob
-from pgqueue.postgres.connections import UNPINNED, Link, Settings
+from pgqueue.postgres.connections import HASTY, UNPINNED, Link, Settings
 from pgqueue.postgres.cursor import LaneCursor, Snapshot
 from pgqueue.postgres.heart import PostgresHeart
 from pgqueue.postgres.literals import numbers, texts
@@ -50,9 +50,9 @@ class PostgresWorker:
         self._settings = settings
         self._clock = clock
         self._worker = 0
-        self._claiming = Link(settings, "claim")
+        self._claiming = Link(settings, "claim", HASTY)
         self._finishing = Link(settings, "finish")
-        self._moving = Link(settings, "move")
+        self._moving = Link(settings, "move", HASTY)
         self._heart = PostgresHeart(settings)
         self._ready: dict[str, LaneCursor[int]] = {}
         self._scheduled: dict[str, LaneCursor[tuple[datetime, int]]] = {}
@@ -112,12 +112,9 @@ class PostgresWorker:
 
     async def finish(self, outcomes: Sequence[Outcome], emptied: Collection[int], now: float) -> list[Answer]:
         """Record outcomes and drop leases answered earlier."""
-        parameters = {**self._runs(outcomes, now), "empty": numbers(emptied)}
-        try:
-            rows = await self._finishing.run("lease/finish", parameters)
-        except errors.CheckViolation:  # nobody made today's partition: midnight passed while the janitor was away
-            await self._finishing.run("upkeep/make_partitions", {"days": 1})
-            rows = await self._finishing.run("lease/finish", parameters)
+        rows = await _with_partitions(
+            self._finishing, "lease/finish", {**self._runs(outcomes, now), "empty": numbers(emptied)}
+        )
         done, others = rows[0]
         assert done + len(others) == len(outcomes), "every outcome has one answer"
         answers: dict[tuple[int, int], Answer] = {(i, run): "locked" if held else "lost" for i, run, held in others}
@@ -125,7 +122,7 @@ class PostgresWorker:
 
     async def settle(self, lost: Sequence[Outcome], now: float) -> set[tuple[int, int]]:
         """Return (id, run) of lost outcomes that an earlier, unanswered call had recorded."""
-        rows = await self._finishing.run("lease/settle", self._runs(lost, now))
+        rows = await _with_partitions(self._finishing, "lease/settle", self._runs(lost, now))
         return {(job_id, run) for job_id, run in rows}
 
     async def release(self, leases: Sequence[int]) -> int:
@@ -219,10 +216,8 @@ class PostgresWorker:
 
     async def rescue(self, silent: Mapping[int, int]) -> Rescue:
         """Hand back the jobs of silent workers and of leases without a worker."""
-        rows = await self._moving.run(
-            "worker/rescue",
-            {"ids": numbers(silent), "beats": numbers(silent.values()), "limit": _RESCUE_LEASES},
-        )
+        given = {"ids": numbers(silent), "beats": numbers(silent.values()), "limit": _RESCUE_LEASES}
+        rows = await _with_partitions(self._moving, "worker/rescue", given)
         return Rescue(*rows[0])
 
     async def tidy(self) -> None:
@@ -301,3 +296,12 @@ class PostgresWorker:
         if epochs != self._epochs:
             self._epochs = epochs
             self._ready, self._scheduled, self._server_time = {}, {}, 0.0
+
+
+async def _with_partitions(link: Link, name: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
+    """Run a statement that writes history; make today's partition if midnight passed while the archivist was away."""
+    try:
+        return await link.run(name, parameters)
+    except errors.CheckViolation:
+        await link.run("upkeep/make_partitions", {"days": 1})
+        return await link.run(name, parameters)

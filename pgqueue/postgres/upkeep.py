@@ -7,7 +7,8 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
-from pgqueue.postgres.connections import UNPINNED, Link, Settings, explain
+from pgqueue.postgres.connections import UNPINNED, Link, Settings
+from pgqueue.postgres.explain import explain
 
 _TABLES = ("ready", "scheduled", "lease", "job", "worker", "worker_idle")
 

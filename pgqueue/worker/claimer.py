@@ -145,12 +145,13 @@ class Claimer(Service):
             known.hot, known.dozing = True, False
         self.wake()
 
-    def _pause(self) -> float | None:
+    def _pause(self) -> float:
+        """Return 0 when there is room, else the time until the next look; never for ever, whoever forgets to wake it."""
         if any(True for _ in self._shares()):
             return 0
-        looks = [] if all(known.hot for known in self._queues.values()) else [self._next_look - self._state.clock()]
-        holds = [HELD_SECONDS] if self._buffers.size else []
-        return max(0.0, min([*looks, *holds])) if looks or holds else None
+        if all(known.hot for known in self._queues.values()):
+            return self._state.timing.poll
+        return max(0.0, min(self._next_look - self._state.clock(), self._state.timing.poll))
 
     def _shares(self) -> Iterator[tuple[str, int]]:
         """Yield the queues to claim from and how many jobs: each queue's part of what may be ahead, once half is used."""

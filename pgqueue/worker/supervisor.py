@@ -100,6 +100,7 @@ class Worker:
         """Stop in phases; return 0 when every job ended by itself, 3 when some had to be cancelled."""
         self.events.emit("worker.stopping", worker=self.state.info.name, running=len(self.slots.running))
         self.state.claiming = False
+        self._claimer.hand_back()
         await self._within(self.state.timing.hard_stop, self._claimer.stop())
         self._claimer.hand_back()
         forced = await self._end_jobs()

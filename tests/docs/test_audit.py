@@ -57,7 +57,9 @@ def seeded(server: EmbeddedServer) -> Iterator[Seeded]:
     """Jobs of every fate: succeeded, dead, retried, cancelled, brought back, rescued, stuck."""
     name, dsn = sql.Identifier(DATABASE), server.dsn_of(DATABASE)
     with psycopg.connect(server.dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {} template {} strategy file_copy").format(name, sql.Identifier(TEMPLATE)))
+        connection.execute(
+            sql.SQL("create database {} template {} strategy file_copy").format(name, sql.Identifier(TEMPLATE))
+        )
         with psycopg.connect(dsn, autocommit=True) as fresh:
             fresh.execute("select pgqueue.adopt()")
             fresh.execute(f"alter table pgqueue.job alter column id restart with {DEAD}")

@@ -9,6 +9,7 @@
 create function {schema}.cancel_jobs(p_ids bigint[]) returns table (id bigint, outcome text) language plpgsql volatile as $$
 #variable_conflict use_column
 begin
+  perform {schema}.make_partitions(0);
   perform from {schema}.job_key k where k.job_id = any(p_ids) order by k.queue, k.key for update;
   perform from {schema}.job j where j.id = any(p_ids) order by j.id for update;
   return query
@@ -60,6 +61,7 @@ declare
   ended {schema}.job_history;
   answer text := 'retried';
 begin
+  perform {schema}.make_partitions(0);
   delete from {schema}.job_history h
   where h.id = retry.job_id and h.state in ('dead', 'cancelled', 'expired') returning * into ended;
   if not found then

@@ -71,6 +71,9 @@ with outcome as materialized (
   ) live on true
   where done.id is null
 )
-select (select count(*)::int from ended) + (select count(*)::int from returned) as done,
-  coalesce((select array_agg(other) from others), '{}')::bigint[] as others
-from told
+select counted.done,
+  case when counted.done < counted.outcomes then (select array_agg(other) from others) else '{}' end::bigint[] as others
+from told, (
+  select (select count(*)::int from ended) + (select count(*)::int from returned) as done,
+    (select count(*)::int from outcome) as outcomes
+) counted

@@ -30,7 +30,7 @@ with silent as (
 ), now_ready as (
   insert into {schema}.ready (queue, priority, job_id, run) select queue, priority, id, run from returned
 ), moved as (
-  update {schema}.queue set generation = generation + 1 where exists (select from returned)
+  update {schema}.queue set generation = generation + 1 where name in (select queue from returned)
 ), told as materialized (
   select count({schema}.wake(queue, clock_timestamp())) as queues from (select distinct queue from returned) q
 ), locked as materialized (
