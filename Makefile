@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers bench docs lock clean
+.PHONY: help setup demo test test-16 long check lint types layers bench docs lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s  %s\n", $$1, $$2}'
@@ -18,7 +18,13 @@ demo: .venv/demo  ## Show a small shop at work: two workers, one killed, every j
 test: .venv/dev  ## Run all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: lint types layers test  ## Do exactly what CI does
+test-16: .venv/dev  ## Run all tests on PostgreSQL 16 instead of 18
+	@PGQUEUE_TEST_POSTGRES=16 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+long: .venv/dev  ## Run longer proofs of the storage; PGQUEUE_LONG=seconds each, 60
+	@$(BIN)/python -m pytest -n 2 -m long -s
+
+check: lint types layers docs test test-16  ## Do exactly what CI does
 
 lint: .venv/dev  ## Check style and format
 	@$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Random histories on a real database, checked by identity: which job was handed out, how often, and what is recorded.
 
-``PGQUEUE_LONG=600`` runs two longer ones, of so many seconds each, with a seed of the moment.
+``make long`` runs two longer ones, of PGQUEUE_LONG seconds each, with a seed of the moment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECONDS = 2.0
 LEFT = """
 select (select count(*) from pgqueue.job), (select count(*) from pgqueue.ready), (select count(*) from pgqueue.scheduled)
 """
-LONG = float(os.environ.get("PGQUEUE_LONG", "0"))
+LONG = float(os.environ.get("PGQUEUE_LONG", "60"))
 LIMITS = {"one": (1,), "few": (1, 4, 7), "many": (50,), "all sorts": (1, 3, 10, 50)}
 
 
@@ -129,8 +129,7 @@ async def test_a_storm_loses_nothing_and_does_nothing_twice(
     assert len(ledger.committed) > 50
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not LONG, reason="PGQUEUE_LONG=seconds runs it")
+@pytest.mark.long
 @pytest.mark.timeout(LONG + 120)
 @pytest.mark.parametrize("storm", [False, True])
 async def test_a_long_history(

@@ -19,7 +19,7 @@ from tests.support import Watch
 from tests.worker.harness import ENDED, Heard, timed
 from tests.worker.processes import Crew, stop
 
-AWAY_SECONDS = 20.0 if os.environ.get("PGQUEUE_LONG") else 6.0
+AWAY_SECONDS = 20.0
 BEFORE, AFTER = 400, 100
 
 
