@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,13 +15,13 @@ class Event(NamedTuple):
 
 
 class Events:
-    """Hand each event to every subscriber, at once and in order."""
+    """Hand each event to every subscriber, at once and in order. One that raises is logged and holds nothing up."""
 
     def __init__(self) -> None:
         self._subscribers: list[Callable[[Event], None]] = []
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
-        """Call ``subscriber`` with every later event; it must be quick and must not raise."""
+        """Call ``subscriber`` with every later event; it must be quick."""
         self._subscribers.append(subscriber)
 
     def emit(self, name: str, **fields: Any) -> None:
@@ -28,4 +29,7 @@ class Events:
         if self._subscribers:
             event = Event(name, fields)
             for subscriber in self._subscribers:
-                subscriber(event)
+                try:
+                    subscriber(event)
+                except Exception:
+                    logging.getLogger("pgqueue").exception("A subscriber failed on %s.", name)

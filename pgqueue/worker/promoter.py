@@ -11,6 +11,7 @@ from pgqueue.worker.service import Service
 from pgqueue.worker.state import WorkerState
 
 BATCH = 500
+LOCKED_PAUSE = 0.05  # what is due is locked, by a cancel in an open transaction for example
 
 
 class Promoter(Service):
@@ -34,13 +35,13 @@ class Promoter(Service):
     async def run_once(self) -> float | None:
         """Promote what is due; return the seconds until more is, or until the next poll."""
         agenda = await self._backend.agenda(self._queues)
-        more = False
+        progress = False
         for queue in sorted(agenda.due):
             promotion = await self._backend.promote(queue, BATCH)
             if promotion.moved:
                 self._found(queue)
-            more = more or promotion.more
-        if more or agenda.due:
-            return 0
+            progress = progress or promotion.more or promotion.moved > 0
+        if agenda.due:
+            return 0 if progress else LOCKED_PAUSE
         poll = self._state.timing.poll * random.uniform(0.75, 1.0)
         return poll if agenda.next_in is None else min(poll, max(0.0, agenda.next_in))

@@ -24,6 +24,7 @@ from pgqueue.worker.state import WorkerState
 from pgqueue.worker.threads import Threads
 from pgqueue.worker.verdicts import Judgement, describe, judge, summarise, unknown_task_pause
 
+RETURN_PAUSE = 60.0
 TURNS = 50  # jobs whose handlers may never wait, before the event loop has its turn
 
 Reason: TypeAlias = Literal["timeout", "cancelled", "stop", "lost"]
@@ -131,7 +132,10 @@ class Slots:
             if buffers.size == self.low_water:
                 self.hungry()
             slot.job = job
-            await self._run(slot, job, now)
+            try:
+                await self._run(slot, job, now)
+            except Exception as error:  # noqa: BLE001 - such as a retry policy that raises: the job must not hang
+                self._return(job, error)
             slot.job = None
             if _differs(contextvars.copy_context(), clean):
                 break
@@ -209,6 +213,10 @@ class Slots:
             error = TimeoutError(f"The attempt took longer than its timeout of {job.timeout_ms / 1000:g} s.")
         assert error is not None
         return judge(error, job, task.retry)
+
+    def _return(self, job: ClaimedJob, error: Exception) -> None:
+        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", RETURN_PAUSE, None, describe(error)))
+        self._events.emit("service.failed", service="slot", error=repr(error), again_in=RETURN_PAUSE)
 
     def _put_off(self, job: ClaimedJob) -> None:
         pause = unknown_task_pause(job)
