@@ -24,7 +24,6 @@ from examples.shop.orm import open_shop_tables
 from examples.shop.pictures import PRODUCTS, draw_products
 from examples.shop.tasks import PICTURES, SMTP_PORT, pgq
 from pgqueue import embedded
-from pgqueue.postgres.migrate import migrate
 
 KILL_SECONDS = 4.0
 
@@ -86,7 +85,7 @@ def _set(stack: ExitStack, options: Options, console: Console) -> Stage:
         server = stack.enter_context(embedded(version=options.postgres))
         os.environ["PGQUEUE_DSN"] = server.dsn
     with _step(console, "the queue's schema, migrated; the shop's tables beside it"):
-        migrate(pgq.settings)
+        pgq.migrate()
         engine = open_shop_tables(server.dsn)
         stack.callback(engine.dispose)
         connection = stack.enter_context(psycopg.connect(server.dsn, autocommit=True))
