@@ -204,6 +204,7 @@ def test_which_worker_ran_which_jobs(seeded: Seeded) -> None:
         (worker, ids["untagged"], 1, "charge", "succeeded"),
         (worker, ids["back"], 2, "charge", "succeeded"),
     }
+    assert all(name for (name,) in seeded.ask(7, "name")), "also of workers that have left"
 
 
 def test_which_jobs_carry_a_tag(seeded: Seeded) -> None:
