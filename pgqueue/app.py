@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import update_wrapper
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from pgqueue.inspect.inspector import Inspector
@@ -195,7 +196,9 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         def decorate(chosen: Callable[..., Any]) -> Task[..., Any]:
             declaration = declare(chosen, name=name, options=options, retry=retry, executor=executor, context=context)
             self._tasks.add(declaration)
-            return Task(declaration, self._producer, JobOptions())
+            task: Task[..., Any] = Task(declaration, self._producer, JobOptions())
+            update_wrapper(task, chosen)  # its name and documentation are the function's
+            return task
 
         return decorate if function is None else decorate(function)
 

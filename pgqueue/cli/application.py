@@ -25,19 +25,26 @@ def load(name: str) -> PgQueue[object]:
     if attribute:
         found = getattr(module, attribute, None)
         if not isinstance(found, PgQueue):
-            raise ConfigurationError(f"{module_name} has no PgQueue named {attribute!r}.", "Name the one it has.")
+            raise ConfigurationError(f"{module_name} has no PgQueue named {attribute!r}.", _choices(module))
         return found
-    apps = {id(value): value for value in vars(module).values() if isinstance(value, PgQueue)}
+    apps = {id(value): value for value in _apps(module).values()}
     if len(apps) != 1:
-        raise ConfigurationError(
-            f"{module_name} holds {len(apps)} PgQueue objects, not one.", f"Write {module_name}:NAME to choose one."
-        )
+        raise ConfigurationError(f"{module_name} holds {len(apps)} PgQueue objects, not one.", _choices(module))
     return next(iter(apps.values()))
+
+
+def _apps(module: ModuleType) -> dict[str, PgQueue[object]]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, PgQueue)}
+
+
+def _choices(module: ModuleType) -> str:
+    names = [f"{module.__name__}:{name}" for name in _apps(module)]
+    return f"Write {' or '.join(names)}." if names else "Name the module that makes it."
 
 
 def _import(name: str) -> ModuleType:
     if not all(part.isidentifier() for part in name.split(".")):
-        raise ConfigurationError(f"{name!r} is not a module's name.", "Write it as in an import: shop.jobs")
+        raise ConfigurationError(f"{name!r} is not a module's name.", "Write it as in an import: shop.jobs.")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -46,6 +53,8 @@ def _import(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
+        wanted = name.removesuffix(".py") if name.endswith(".py") else name
         raise ConfigurationError(
-            f"There is no module {name!r} here.", "Run the command where the module can be imported."
+            f"There is no module {name!r} here.",
+            f"Write {wanted}." if wanted != name else "Run the command where the module can be imported.",
         ) from None

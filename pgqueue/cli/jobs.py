@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from pgqueue.app import PgQueue
-from pgqueue.backend import JobRecord
+from pgqueue.backend import AttemptRecord, JobRecord
 from pgqueue.cli.options import json_output, place
 from pgqueue.cli.output import print_facts, print_json, print_outcomes, print_table
 from pgqueue.model.errors import JobNotFound
@@ -59,11 +59,11 @@ def show(*, job_id: str, dsn: str | None, schema: str | None, as_json: bool) -> 
     if as_json:
         print_json({**asdict(job), "attempts": attempts})
         return
-    print_facts(asdict(job))
+    print_facts({**asdict(job), "timeout": f"{job.timeout:g} s"})
     if attempts:
         click.echo()
         columns = ("run", "attempt", "outcome", "started_at", "ended_at", "worker_id", "error")
-        print_table([{name: getattr(attempt, name) for name in columns} for attempt in attempts], "")
+        print_table([{**{name: getattr(run, name) for name in columns}, "error": _error(run)} for run in attempts], "")
 
 
 @jobs.command()
@@ -84,7 +84,8 @@ def retry(*, job_ids: Sequence[str], dsn: str | None, schema: str | None, as_jso
 def cancel(*, job_ids: Sequence[str], dsn: str | None, schema: str | None, as_json: bool) -> None:
     """Cancel jobs: those that wait end at once, those that run are told."""
     outcomes = _each(job_ids, PgQueue(dsn, schema=schema).inspector.cancel)
-    print_outcomes(outcomes, lambda outcome: outcome in CANCELLED, as_json=as_json)
+    told = {job_id: _cancel_words(outcome) for job_id, outcome in outcomes.items()}
+    print_outcomes(told, lambda outcome: outcome in CANCELLED, as_json=as_json)
 
 
 def _each(job_ids: Sequence[str], act: Callable[[str], str]) -> dict[str, str]:
@@ -103,5 +104,15 @@ def _retry_words(outcome: str) -> str:
     return outcome
 
 
+def _cancel_words(outcome: str) -> str:
+    if outcome in set(JobState) - {"cancelled"}:
+        return f"not done: it is {outcome}; only a job that has not ended can be cancelled"
+    return outcome
+
+
 def _summary(job: JobRecord) -> dict[str, object]:
-    return {name: getattr(job, name) for name in _COLUMNS}
+    return {**{name: getattr(job, name) for name in _COLUMNS}, "error": _error(job)}
+
+
+def _error(run: JobRecord | AttemptRecord) -> str | None:
+    return f"{run.error_type}: {run.error}" if run.error_type else run.error

@@ -14,7 +14,6 @@ from typing import NoReturn
 import click
 
 from pgqueue.cli.application import load
-from pgqueue.model.errors import InvalidOption
 
 
 @click.command()
@@ -65,12 +64,9 @@ def _leave(code: int) -> NoReturn:
 
 
 def _weight(queue: str) -> tuple[str, int]:
+    """Read NAME or NAME:WEIGHT; a name may hold colons itself."""
     name, colon, weight = queue.rpartition(":")
-    if not colon:
-        return queue, 1
-    if not weight.isdigit():
-        raise InvalidOption(f"{queue!r} has no whole number as weight.", "Write NAME or NAME:WEIGHT, as in images:4.")
-    return name, int(weight)
+    return (name, int(weight)) if colon and weight.isascii() and weight.isdigit() else (queue, 1)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

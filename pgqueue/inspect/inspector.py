@@ -66,10 +66,10 @@ class Inspector:
         """Cancel a job: end it, or signal the worker that runs it.
 
         Returns:
-            "cancelled" or "signalled".
+            "cancelled" or "signalled"; or the state in which the job had ended before.
 
         Raises:
-            JobNotFound: No live job has this id.
+            JobNotFound: No job has this id.
         """
         return self._found(job_id, self._backend.cancel(_check_id(job_id), self._actor))
 

@@ -109,3 +109,7 @@ class GiveUp(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
+
+
+for _name in __all__:  # tracebacks, logs and the views show the address that users import
+    globals()[_name].__module__ = "pgqueue"

@@ -37,7 +37,7 @@ class RetryPolicy:
     """
 
     max_retries: int | None = None
-    give_up_on: tuple[type[BaseException], ...] = ()
+    give_up_on: Sequence[type[BaseException]] = ()
     delays: Sequence[Duration] | None = None
 
     def __post_init__(self) -> None:
@@ -47,9 +47,9 @@ class RetryPolicy:
             raise TaskError(
                 f"delays={self.delays!r} is not a list of lengths of time.", 'Pass at least one, as in ["10s", "1m"].'
             )
-        if not isinstance(self.give_up_on, tuple):
+        if not isinstance(self.give_up_on, list | tuple):
             raise TaskError(
-                f"give_up_on={self.give_up_on!r} is not a tuple.", "Pass exception classes, as in (ValueError,)."
+                f"give_up_on={self.give_up_on!r} is not a list of exception classes.", "Pass some, as in [ValueError]."
             )
         for kind in self.give_up_on:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):

@@ -9,6 +9,7 @@ The server ends with its owner, also when the owner is killed: a shell beside it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -28,8 +29,16 @@ START_SECONDS = 30.0
 NOBODY = 65534
 
 _NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--")
-# stdin closes when the owner closes it or dies; INT is PostgreSQL's fast shutdown.
-_GUARD = '"$@" & server=$!; trap "" INT TERM; read -r _; kill -INT $server 2>/dev/null; wait $server'
+# The owner says "stop" into the pipe; when it dies instead, the pipe ends without a word, and what is temporary goes too.
+# INT is PostgreSQL's fast shutdown.
+_GUARD = """
+socket=$1 data=$2; shift 2
+"$@" & server=$!
+trap "" INT TERM
+read -r word
+kill -INT $server 2>/dev/null; wait $server
+[ "$word" ] || rm -rf "$socket" "$data"
+"""
 _DEFAULTS = {"max_connections": "200", "shared_buffers": "128MB", "listen_addresses": ""}
 
 
@@ -91,7 +100,15 @@ class EmbeddedServer:
         server = [*self._prefix, str(self._binaries / "postgres"), "-D", str(self.folder), *options]
         with (self.folder / "server.log").open("ab") as log:
             self._guard = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, "pgqueue", *server],
+                [
+                    "/bin/sh",
+                    "-c",
+                    _GUARD,
+                    "pgqueue",
+                    self._socket,
+                    str(self.folder) if self._temporary else "",
+                    *server,
+                ],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -104,9 +121,8 @@ class EmbeddedServer:
         """Shut down fast: open transactions are rolled back. The data stays; ``start`` brings it back."""
         guard, self._guard = self._guard, None
         if guard is not None:
-            assert guard.stdin is not None
-            guard.stdin.close()
-            guard.wait(timeout=60)
+            with contextlib.suppress(BrokenPipeError):
+                guard.communicate(b"stop\n", timeout=60)
 
     def kill(self) -> None:
         """Kill the server as a crash would. The data stays; ``start`` recovers it."""

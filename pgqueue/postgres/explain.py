@@ -16,6 +16,8 @@ from pgqueue.model.errors import (
     SchemaError,
 )
 
+DEFAULT_SCHEMA = "pgqueue"
+
 
 def explain(error: psycopg.Error, schema: str, *, broken: bool) -> PgQueueError | None:
     """Return our error for a driver's error, None when it has to go up as it is.
@@ -52,7 +54,8 @@ def first_line(error: psycopg.Error) -> str:
 
 
 def _missing(line: str, schema: str) -> PgQueueError:
-    return SchemaError(f'The database has no schema "{schema}" of this version ({line}).', "Run: pgqueue migrate")
+    command = "pgqueue migrate" if schema == DEFAULT_SCHEMA else f"pgqueue migrate --schema {schema}"
+    return SchemaError(f'The database has no schema "{schema}" of this version ({line}).', f"Run: {command}")
 
 
 def _failed(_line: str, _schema: str) -> PgQueueError:

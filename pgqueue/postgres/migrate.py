@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgqueue.model.errors import BackendUnavailable, ConfigurationError
+from pgqueue.model.errors import ConfigurationError
 from pgqueue.postgres.connections import Settings
+from pgqueue.postgres.explain import explain, unreachable
 from pgqueue.postgres.statements import quoted
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def migrate(settings: Settings, revision: str = "head") -> tuple[str, str]:
 
     Raises:
         BackendUnavailable: The database cannot be reached.
-        ConfigurationError: No such revision.
+        ConfigurationError: No such revision, or the database role may not do it.
     """
     from alembic import command
     from alembic.util import CommandError
@@ -39,7 +40,10 @@ def migrate(settings: Settings, revision: str = "head") -> tuple[str, str]:
             text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"),
             {"name": f"{settings.schema}.migrate"},
         )
-        connection.execute(text(f"create schema if not exists {quoted(settings.schema)}"))
+        if connection.scalar(text("select to_regnamespace(:name)"), {"name": quoted(settings.schema)}) is None:
+            connection.execute(
+                text(f"create schema {quoted(settings.schema)}")
+            )  # needs a right that its owner may lack
         before = _current(connection, settings.schema)
         config = _config(settings.schema)
         config.attributes["connection"] = connection
@@ -111,19 +115,23 @@ def _current(connection: Connection, schema: str) -> str:
 def _connected(settings: Settings) -> Iterator[Connection]:
     import psycopg
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
     parameters = {**settings.parameters("migrate", {}), "autocommit": False}
     try:
         raw = psycopg.connect(**parameters)
     except psycopg.OperationalError as error:
-        raise BackendUnavailable(
-            f"PostgreSQL cannot be reached ({error}).", "Check that it runs and that the DSN is right."
-        ) from error
+        raise unreachable(error) from error
     engine = create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=NullPool)
     try:
         with engine.connect() as connection:
             yield connection
+    except DBAPIError as error:
+        told = (
+            explain(error.orig, settings.schema, broken=raw.broken) if isinstance(error.orig, psycopg.Error) else None
+        )
+        raise told or error from error
     finally:
         engine.dispose()
         raw.close()

@@ -8,11 +8,14 @@ import threading
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
+import psycopg
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from pgqueue.model.errors import BackendUnavailable
 from pgqueue.postgres.connections import UNPINNED, Settings
+from pgqueue.postgres.explain import unreachable
 
 MAX_SIZE = 8
 PATIENCE = 10.0  # seconds for a connection
@@ -69,6 +72,18 @@ class Pools:
                 )
         await pool.open()
         return pool
+
+    def cause(self) -> BackendUnavailable:
+        """Say why the pool gave no connection: the database's own words, or that all are in use."""
+        parameters = {**self._settings().parameters("producer", UNPINNED), "connect_timeout": 2}
+        try:
+            psycopg.connect(**parameters).close()
+        except psycopg.OperationalError as error:
+            return unreachable(error)
+        return BackendUnavailable(
+            f"All {MAX_SIZE} connections of the pool were in use for {PATIENCE:g} s.",
+            "Enqueue on a connection of your own with using(connection), or from fewer threads.",
+        )
 
     def close(self) -> None:
         """Close the process's pool."""

@@ -8,8 +8,10 @@ from math import ceil
 from typing import Any
 
 import psycopg
+from anyio import to_thread
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.rows import tuple_row
+from psycopg_pool import PoolTimeout
 
 from pgqueue.model.errors import InvalidPayload
 from pgqueue.model.job import JobSpec
@@ -44,6 +46,8 @@ class PostgresProducer:
         try:
             with self._pools.sync().connection() as connection:
                 return self._write(connection, specs)
+        except PoolTimeout as error:
+            raise self._pools.cause() from error
         except psycopg.OperationalError as error:
             raise explain(error, self._schema, broken=True) or error from error
 
@@ -56,6 +60,8 @@ class PostgresProducer:
         try:
             async with (await self._pools.loop()).connection() as connection:
                 return await self._awrite(connection, specs)
+        except PoolTimeout as error:
+            raise await to_thread.run_sync(self._pools.cause) from error
         except psycopg.OperationalError as error:
             raise explain(error, self._schema, broken=True) or error from error
 

@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pgqueue.model.errors import ConfigurationError
 from pgqueue.postgres.connections import Settings
+from pgqueue.postgres.explain import DEFAULT_SCHEMA
 from pgqueue.postgres.statements import check_schema
 
 _DRIVER = re.compile(r"^(postgres(?:ql)?)\+\w+://")
@@ -42,4 +43,4 @@ def resolve_schema(schema: str | None) -> str:
     Raises:
         ConfigurationError: It is not a plain one.
     """
-    return check_schema(schema or os.environ.get("PGQUEUE_SCHEMA") or "pgqueue")
+    return check_schema(schema or os.environ.get("PGQUEUE_SCHEMA") or DEFAULT_SCHEMA)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pgqueue.model.errors import ConfigurationError, TaskError
@@ -41,7 +43,7 @@ class Registry:
             TaskError: Another function has the same name.
         """
         known = self._tasks.get(declaration.name)
-        if known is not None and known.function.__code__ is not declaration.function.__code__:
+        if known is not None:
             raise TaskError(
                 f"Two functions declare the task {declaration.name!r}.",
                 "Give one of them another name with name=.",
@@ -82,6 +84,8 @@ def declare(
         raise TaskError(f"{function!r} is not a function.", "Declare a plain def or async def.")
     if name is None and function.__module__ == "__main__" and function.__name__ == "<lambda>":
         raise TaskError("A lambda has no name that a worker could find.", "Declare a def, or pass name=.")
+    if retry is not None and not isinstance(retry, RetryPolicy):
+        raise TaskError(f"retry={retry!r} is not a RetryPolicy.", "Write retry=RetryPolicy(max_retries=3).")
     is_async = inspect.iscoroutinefunction(function)
     chosen: Executor = executor or ("loop" if is_async else "thread")
     if chosen not in ("loop", "thread") or (chosen == "loop") != is_async:
@@ -91,7 +95,7 @@ def declare(
         )
     policy = retry or RetryPolicy()
     return Declaration(
-        name=check_task_name(f"{function.__module__}.{function.__qualname__}" if name is None else name),
+        name=check_task_name(f"{_module_of(function)}.{function.__qualname__}" if name is None else name),
         function=function,
         shape=CallShape(function, context=context),
         options=JobOptions.of({**options, "max_retries": policy.max_retries}),
@@ -99,6 +103,18 @@ def declare(
         executor=chosen,
         context=context,
     )
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """Return the module as a worker imports it, also when it is run as a program: shop.py declares shop.resize."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    file = getattr(main, "__file__", None)
+    return "__main__" if file is None else Path(file).stem
 
 
 def need_tasks(registry: Registry) -> None:

@@ -16,7 +16,7 @@ LEVELS = {
     "service.failed": logging.WARNING,
     "worker.lost": logging.ERROR,
     "worker.rescued": logging.WARNING,
-    "slot.zombie": logging.WARNING,
+    "queue.no_task": logging.WARNING,
 }
 
 

@@ -101,7 +101,7 @@ class Claimer(Service):
             claim = await self._backend.claim(queue, lease, limit)
         except BaseException:
             holdings.claiming.discard(lease)  # if it was made after all, the next heartbeat finds and releases it
-            self.rouse()
+            self._forget_naps()
             raise
         if self._state.info.id != worker:
             return  # taken for dead meanwhile: the lease is an orphan, and others have its jobs
@@ -126,7 +126,7 @@ class Claimer(Service):
                 await self._backend.doze(unasked, self._state.timing.poll)
             view = await self._backend.look(resting)
         except BaseException:
-            self.rouse()
+            self._forget_naps()
             raise
         for queue in unasked:
             self._queues[queue].dozing = True
@@ -139,11 +139,15 @@ class Claimer(Service):
         self._unsettled = FIRST_UNSETTLED if settled else min(self._unsettled * 2, LONGEST_UNSETTLED)
         return poll if settled else min(poll, self._unsettled)
 
-    def rouse(self) -> None:
-        """After a loss: the server may have forgotten that this worker wants to be notified."""
+    def start_over(self) -> None:
+        """Take jobs under a new identity."""
+        self._forget_naps()
+        self.wake()
+
+    def _forget_naps(self) -> None:
+        """After a loss the server may have forgotten that this worker wants to be notified."""
         for known in self._queues.values():
             known.hot, known.dozing = True, False
-        self.wake()
 
     def _pause(self) -> float:
         """Return 0 when there is room, else the time until the next look; never for ever, whoever forgets to wake it."""

@@ -6,6 +6,7 @@ A service never ends the process and never dies silently: an error is told once,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 from pgqueue.telemetry.events import Events
@@ -31,6 +32,7 @@ class Service:
     def __init__(self, events: Events) -> None:
         self.events = events
         self._woken = asyncio.Event()
+        self._halted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
         self.stopping = False
@@ -55,6 +57,7 @@ class Service:
     async def stop(self) -> None:
         """Finish the present round and end."""
         self.stopping = True
+        self._halted.set()
         self.wake()
         if self._task is not None:
             await self._task
@@ -85,12 +88,12 @@ class Service:
         return pause
 
     async def _sleep(self, pause: float | None) -> None:
+        """Wait until woken; after a failure only a stop cuts the pause short, or whoever wakes would undo the back-off."""
+        until = self._halted if self._failures else self._woken
         if pause != 0:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
+                    await until.wait()
         else:
             await asyncio.sleep(0)
         self._woken.clear()

@@ -194,11 +194,11 @@ class Slots:
         verdict, delay, described = judgement
         add = self._finisher.add_later if delay else self._finisher.add
         add(Outcome(job.id, job.run, job.lease, verdict, delay, started, described))
-        if verdict in ("dead", "retry"):
-            name = "job.dead" if verdict == "dead" else "job.retried"
-            self._events.emit(
-                name, job=job.id, task=job.task, attempt=job.attempt + 1, error=summarise(described), again_in=delay
-            )
+        facts = {"job": job.id, "task": job.task, "attempt": job.attempt + 1, "error": summarise(described)}
+        if verdict == "dead":
+            self._events.emit("job.dead", **facts)
+        elif verdict == "retry":
+            self._events.emit("job.retried", **facts, again_in=round(delay, 2))
 
     def _judge(
         self, reason: Reason | None, job: ClaimedJob, task: Declaration, error: BaseException | None

@@ -64,6 +64,7 @@ class Worker:
         info = describe_worker(weights, concurrency, version)
         self.state = WorkerState(info, clock, timing or Timing(), weights)
         self._backend = backend
+        self._registry = registry
         self._buffers = Buffers(weights)
         self._finisher = Finisher(self.state, backend, self.events)
         self.slots = Slots(self.state, self._buffers, registry, self._finisher, self.events, deps)
@@ -94,7 +95,12 @@ class Worker:
         for service in (self._finisher, self._claimer, *self._services):
             service.start()
         info = self.state.info
-        self.events.emit("worker.started", worker=info.name, queues=",".join(info.queues), concurrency=info.concurrency)
+        self.events.emit(
+            "worker.started", worker=info.name, id=info.id, queues=",".join(info.queues), concurrency=info.concurrency
+        )
+        for queue in info.queues:
+            if queue not in self._registry.queues():
+                self.events.emit("queue.no_task", queue=queue, hint="no task names this queue; is it spelled right?")
 
     async def stop(self) -> int:
         """Stop in phases; return 0 when every job ended by itself, 3 when some had to be cancelled."""
@@ -190,14 +196,16 @@ class Worker:
         """Somebody took this worker for dead and gave its jobs to others: go on under a new identity."""
         self.state.lease_until = 0.0
         self.state.info = replace(self.state.info, id=random_id())
-        self.events.emit("worker.lost", worker=self.state.info.name, running=len(self.slots.running))
+        self.events.emit(
+            "worker.lost", worker=self.state.info.name, id=self.state.info.id, running=len(self.slots.running)
+        )
         for slot in self.slots.running:
             slot.cancel("lost")
         self._buffers.drain()
         self.state.holdings.forget()
         self._finisher.forget()
         await self._register()
-        self._claimer.rouse()
+        self._claimer.start_over()
 
     def _start_errand(self, name: str, errand: Callable[[], Awaitable[None]]) -> None:
         """Do something that a heartbeat asked for, unless it is being done; if it fails, the next heartbeat asks again."""

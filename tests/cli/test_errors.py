@@ -72,7 +72,7 @@ def test_a_worker_without_a_database_ends_with_four() -> None:
     assert "PostgreSQL cannot be reached" in ended.stderr
 
 
-@pytest.mark.parametrize("queue", ["mail:many", "mail:0", ":3"])
+@pytest.mark.parametrize("queue", ["mail:0", ":3"])
 def test_a_weight_that_is_none_is_refused(dsn: str, queue: str) -> None:
     ended = run_program(["worker", "tests.cli.application", "-q", queue], env={"PGQUEUE_DSN": dsn})
     assert ended.returncode == 2

@@ -93,3 +93,14 @@ def test_a_wrong_limit_is_refused(run: Run) -> None:
     ended = run("jobs", "list", "--limit", "0")
     assert ended.code == 2
     assert "limit=0" in ended.err
+
+
+def test_an_ended_job_cannot_be_cancelled_and_the_audit_says_refused(run: Run, database: psycopg.Connection) -> None:
+    job_id = enqueue(database)
+    run("jobs", "cancel", job_id)
+    database.execute("update pgqueue.job_history set state = 'dead'")
+    ended = run("jobs", "cancel", job_id)
+    assert ended.code == 1
+    assert "it is dead" in ended.out
+    last = database.execute("select outcome from pgqueue.operator_action order by id desc limit 1").fetchone()
+    assert last == ("refused: dead",)

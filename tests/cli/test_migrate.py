@@ -12,7 +12,7 @@ def test_a_second_schema_is_made_checked_and_dropped(run: Run, database: psycopg
     assert run("migrate", "--schema", "other", "--json").json == {"before": "base", "after": "0001"}
     assert run("migrate", "--check", "--schema", "other").code == 0
     assert run("migrate", "--schema", "other").out == "The schema stays at 0001.\n"
-    assert run("migrate", "--schema", "other", "--to", "base").out == "The schema went from 0001 to base.\n"
+    assert run("migrate", "--schema", "other", "--to", "base", "--yes").out == "The schema went from 0001 to base.\n"
     left = database.execute("select count(*) from pg_class where relnamespace = 'other'::regnamespace").fetchone()
     assert left == (2,), "only Alembic's version table and its index stay"
 
@@ -43,3 +43,26 @@ def test_adoption_is_recorded(run: Run, database: psycopg.Connection) -> None:
         "from pgqueue.home h, pg_control_system() s"
     ).fetchone()
     assert row == (True, "adopt")
+
+
+def test_everything_is_dropped_only_when_somebody_says_yes(run: Run, database: psycopg.Connection) -> None:
+    ended = run("migrate", "--to", "base")
+    assert ended.code == 2
+    assert "Pass --yes" in ended.err
+    assert database.execute("select to_regclass('pgqueue.job') is not null").fetchone() == (True,)
+
+
+def test_options_that_exclude_each_other_are_refused(run: Run) -> None:
+    for options in (("--sql", "--check"), ("--sql", "--to", "base"), ("--check", "--to", "base"), ("--sql", "--json")):
+        assert run("migrate", *options).code == 2
+
+
+def test_a_role_without_the_right_is_told_so_in_one_sentence(run: Run, dsn: str, database: psycopg.Connection) -> None:
+    database.execute("create role visitor login")
+    visitor = dsn.replace("postgres@", "visitor@")
+    for command in (("migrate", "--schema", "mine"), ("migrate", "--check"), ("jobs", "list")):
+        ended = run(*command, "--dsn", visitor)
+        assert ended.code == 2, command
+        assert "The database role may not do this" in ended.err
+        assert "Traceback" not in ended.err
+    database.execute("drop role visitor")

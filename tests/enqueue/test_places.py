@@ -137,12 +137,13 @@ def test_two_schemas_in_one_database_do_not_see_each_other(
 ) -> None:
     migrate(Settings(dsn, "jobs_eu"))
     other = PgQueue(dsn, schema="jobs_eu")
+    send_there = declare(other)
     try:
         send.enqueue(1)
         with psycopg.connect(dsn) as connection:
-            declare(other).using(connection).enqueue(2)
+            send_there.using(connection).enqueue(2)
             send.using(connection).enqueue(3)
-            declare(other).using(connection).enqueue(4)
+            send_there.using(connection).enqueue(4)
         seen = "select array_agg(args -> 'user_id' order by id) from {}.all_jobs"
         assert database.execute(seen.format("pgqueue")).fetchone() == ([1, 3],)
         assert database.execute(seen.format("jobs_eu")).fetchone() == ([2, 4],)

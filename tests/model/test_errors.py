@@ -13,7 +13,7 @@ from tests.support import ROOT
 CLASSES = {
     name: kind
     for name, kind in vars(errors).items()
-    if inspect.isclass(kind) and issubclass(kind, Exception) and kind.__module__ == errors.__name__
+    if inspect.isclass(kind) and issubclass(kind, Exception) and kind.__module__ == "pgqueue"
 }
 OURS = {name for name, kind in CLASSES.items() if issubclass(kind, errors.PgQueueError)}
 

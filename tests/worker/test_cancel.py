@@ -38,7 +38,7 @@ async def test_ready_and_scheduled_jobs_are_cancelled_at_once_and_never_run(
     for job in (ready, scheduled):
         assert row_of(database, job.id)["state"] == "cancelled"
         assert runs_of(database, job.id) == []
-        assert cancel(database, job.id) == "not found"
+        assert cancel(database, job.id) == "cancelled"
 
 
 async def test_a_running_handler_is_cancelled(pgq: PgQueue[None], watch: Watch, database: psycopg.Connection) -> None:

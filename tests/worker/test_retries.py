@@ -146,7 +146,7 @@ async def test_a_delay_that_cannot_be_read_fails_the_attempt(
     async with pgq.worker(concurrency=2):
         await watch.auntil(STATE, "dead", job.id)
     assert runs_of(database, job.id) == [(1, 1, "retry"), (2, 2, "dead")]
-    assert all(kind == "pgqueue.model.errors.InvalidOption" for kind, _ in errors_of(database, job.id))
+    assert all(kind == "pgqueue.InvalidOption" for kind, _ in errors_of(database, job.id))
 
 
 async def test_arguments_that_do_not_fit_the_function_fail_the_attempt(

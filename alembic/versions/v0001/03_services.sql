@@ -1,7 +1,7 @@
 -- Queues, workers, signals, operators, schedules.
 
 create table {schema}.queue (
-  name       text        primary key,
+  name       text        primary key check (name <> ''),
   generation bigint      not null default 0,
   paused_at  timestamptz,
   created_at timestamptz not null default clock_timestamp(),

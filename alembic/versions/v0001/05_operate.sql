@@ -2,7 +2,7 @@
 -- in operator_action. Each step is a statement of its own, so that it sees the newest state.
 
 -- Cancel jobs: end what no lease holds, signal what runs.
---   result      per id: cancelled | signalled | not found
+--   result      per id: cancelled | signalled | not found | the state in which it ended before
 --   rows locked job_key, job (waits)
 --   states      ready | scheduled -> cancelled; running stays and is told
 --   index       job_pkey, scheduled_order; a ready entry is left to vanish at the claim
@@ -35,11 +35,16 @@ begin
       e.deadline, e.expires_at, e.group_key, e.schedule, e.tick
     from ended e
   ), answered as materialized (
-    select w.id, case when e.id is not null then 'cancelled' when j.id is not null then 'signalled' else 'not found' end as outcome
+    select w.id, case when e.id is not null then 'cancelled' when j.id is not null then 'signalled'
+      else coalesce(before.state, 'not found') end as outcome,
+      e.id is null and j.id is null and before.state is not null as ended_before
     from (select distinct unnest(p_ids) as id) w left join ended e on e.id = w.id left join {schema}.job j on j.id = w.id
+    left join lateral (select h.state from {schema}.job_history h where h.id = w.id limit 1) before on true
   ), recorded as (
     insert into {schema}.operator_action (actor, action, job_id, outcome)
-    select {schema}.actor(), 'cancel', a.id, a.outcome from answered a
+    select {schema}.actor(), 'cancel', a.id,
+      case when a.ended_before then 'refused: ' || a.outcome else a.outcome end
+    from answered a
   ), notified as materialized (
     select count(pg_notify({schema}.channel(), 'cancel')) from answered a where a.outcome = 'signalled'
   )
@@ -82,7 +87,8 @@ begin
     perform {schema}.wake(ended.queue, clock_timestamp());
   end if;
   insert into {schema}.operator_action (actor, action, job_id, queue, outcome)
-  values ({schema}.actor(), 'retry', retry.job_id, ended.queue, answer);
+  values ({schema}.actor(), 'retry', retry.job_id, ended.queue,
+    case when answer in ('retried', 'not found') then answer else 'refused: ' || answer end);
   return answer;
 end $$;
 

@@ -74,7 +74,7 @@ comment on table {schema}.schedule_tick is 'Every decided tick of every schedule
 
 comment on function {schema}.enqueue(text, jsonb, text, integer, interval, timestamptz, integer, interval, jsonb, text[]) is 'Enqueue a job in this transaction; returns its id.';
 comment on function {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[]) is 'Write jobs and their places; what every enqueue ends in.';
-comment on function {schema}.cancel(bigint) is 'Cancel a job: cancelled, signalled or not found.';
+comment on function {schema}.cancel(bigint) is 'Cancel a job: cancelled, signalled, not found, or the state in which it ended before.';
 comment on function {schema}.cancel_jobs(bigint[]) is 'Cancel several jobs.';
 comment on function {schema}.retry(bigint) is 'Bring a dead, cancelled or expired job back: retried, not found, or the state that forbids it.';
 comment on table {schema}.home is 'The system and database where these jobs belong; elsewhere workers refuse to run them.';
