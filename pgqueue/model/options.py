@@ -21,7 +21,7 @@ LARGEST_NOTES = 256 * 1024  # bytes of headers, and of tags
 LONGEST_TIMEOUT = 24 * 86400.0
 LONGEST_QUEUE_NAME = 100
 LONGEST_TASK_NAME = 200
-MOST_RETRIES = 32767
+MOST_RETRIES = 32766
 
 
 class Options(TypedDict, total=False):

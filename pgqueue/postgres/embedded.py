@@ -225,6 +225,8 @@ def _as_nobody(binaries: Path, folders: Sequence[str | Path]) -> tuple[tuple[str
     """Where user namespaces are forbidden: a copy that everybody may read, run by the account nobody."""
     prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--")
     copy = Path(tempfile.gettempdir()) / f"pgqueue-{binaries.parent.name}-{os.geteuid()}"
+    if copy.is_dir() and (copy.stat().st_uid != os.geteuid() or copy.stat().st_mode & 0o022):
+        raise EmbeddedUnavailable(f"{copy} is not root's own, so nothing in it is run.", "Remove it.")
     if not copy.is_dir():
         fresh = Path(tempfile.mkdtemp(dir=copy.parent))
         shutil.copytree(binaries.parent, fresh, dirs_exist_ok=True)

@@ -221,9 +221,10 @@ class PostgresWorker:
         return Rescue(*rows[0])
 
     async def tidy(self) -> None:
-        """Vacuum the lanes, forget old signals."""
+        """Vacuum the lanes, forget old signals and idle rows."""
         await tidy(self._settings)
         await self._moving.run("upkeep/forget_signals")
+        await self._moving.run("idle/forget")
 
     async def keep_history(self, days: int) -> None:
         """Create the partitions ahead, retire those older than ``days``."""

@@ -76,6 +76,9 @@ class Finisher(Service):
         try:
             locked = await self._write(batch, emptied)
         except InvalidPayload:
+            if len(batch) == 1 and batch[0].error in (None, UNSTORABLE):
+                self._pending.extend(batch)  # behind the others, which it must not hold up
+                raise
             self._pending[:0] = self._narrow(batch)
             return 0
         except Exception:

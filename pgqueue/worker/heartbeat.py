@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from anyio import to_thread
 
@@ -80,5 +81,5 @@ class Heartbeat:
         )
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the event loop is gone
             self._loop.call_soon_threadsafe(function, *arguments)

@@ -104,8 +104,11 @@ class Slots:
 
     def rouse(self, jobs: int) -> None:
         """Wake as many slots as there are new jobs."""
-        for _ in range(min(jobs, len(self._waiting))):
-            self._waiting.popleft().set_result(None)
+        while jobs > 0 and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                jobs -= 1
 
     async def stop(self) -> None:
         """Let each slot finish its job and end."""
@@ -120,8 +123,19 @@ class Slots:
         slot.task = asyncio.get_running_loop().create_task(self._serve(slot), context=self._context.copy())
 
     async def _serve(self, slot: Slot) -> None:
+        """Run jobs one after the other; whatever ends this but a stop, the slot is opened again."""
+        try:
+            await self._run_jobs(slot)
+        except asyncio.CancelledError:  # a handler may have asked for its task to be cancelled later
+            if self._stopping or self._finisher.is_being_cancelled:
+                raise
+        slot.job = None
+        if not self._stopping:
+            self._open(slot)
+
+    async def _run_jobs(self, slot: Slot) -> None:
         clean = contextvars.copy_context()
-        clock, buffers, state = self._state.clock, self._buffers, self._state
+        clock, buffers, state, this = self._state.clock, self._buffers, self._state, asyncio.current_task()
         turns = 0
         while not self._stopping:
             now = clock()
@@ -137,19 +151,22 @@ class Slots:
             except Exception as error:  # noqa: BLE001 - such as a retry policy that raises: the job must not hang
                 self._return(job, error)
             slot.job = None
-            if _differs(contextvars.copy_context(), clean):
-                break
+            if _differs(contextvars.copy_context(), clean) or (this is not None and this.cancelling()):
+                return
             turns += 1
             if not turns % TURNS:
                 await asyncio.sleep(0)
-        if not self._stopping:
-            self._open(slot)
 
     async def _wait(self) -> None:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         self.hungry()
-        await turn
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
 
     async def _run(self, slot: Slot, job: ClaimedJob, started: float) -> None:
         task = self._registry.find(job.task)

@@ -7,16 +7,14 @@ cancelled and go back, at no cost to their attempts -> outcomes are written -> t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from pgqueue.backend import Pulse, WorkerBackend
+from pgqueue.backend import Pulse, WorkerBackend, WorkerInfo
 from pgqueue.model.clock import Clock, monotonic
-from pgqueue.model.errors import PgQueueError
 from pgqueue.tasks import Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
@@ -84,7 +82,7 @@ class Worker:
             ConfigurationError: It is a copy that nobody adopted.
         """
         try:
-            await self._register()
+            await self._register(self.state.info)
         except BaseException:
             await self._backend.close()
             raise
@@ -161,9 +159,10 @@ class Worker:
             Archivist(state, backend, events),
         ]
 
-    async def _register(self) -> None:
+    async def _register(self, info: WorkerInfo) -> None:
         sent = self.state.clock()
-        await self._backend.register(self.state.info)
+        await self._backend.register(info)
+        self.state.info = info
         self.state.lease_until = sent + self.state.timing.lease
 
     def _felt(self, worker: int, pulse: Pulse) -> None:
@@ -195,16 +194,15 @@ class Worker:
     async def _be_reborn(self) -> None:
         """Somebody took this worker for dead and gave its jobs to others: go on under a new identity."""
         self.state.lease_until = 0.0
-        self.state.info = replace(self.state.info, id=random_id())
         self.events.emit(
             "worker.lost", worker=self.state.info.name, id=self.state.info.id, running=len(self.slots.running)
         )
         for slot in self.slots.running:
             slot.cancel("lost")
-        self._buffers.drain()
+        await self._register(replace(self.state.info, id=random_id()))
+        self._buffers.drain()  # all that came under the old identity, also from a claim that was under way
         self.state.holdings.forget()
         self._finisher.forget()
-        await self._register()
         self._claimer.start_over()
 
     def _start_errand(self, name: str, errand: Callable[[], Awaitable[None]]) -> None:
@@ -241,9 +239,12 @@ class Worker:
             await service.cancel()
         assert self._heartbeat is not None
         await self._heartbeat.stop()
-        with contextlib.suppress(PgQueueError):
+        try:
             await self._backend.leave()
-        await self._backend.close()
+        except Exception as error:  # noqa: BLE001 - told; whoever sweeps does it for us
+            self.events.emit("service.failed", service="leave", error=repr(error))
+        finally:
+            await self._backend.close()
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, None]) -> None:
         """Wait for work with the database; if it does not answer in time, cut the connections, which ends the work."""

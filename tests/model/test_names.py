@@ -20,9 +20,7 @@ print(resize.name)
 """
 
 
-@pytest.mark.parametrize(
-    "arguments", [["shop.py"], ["-m", "shop"], ["-m", "market"]], ids=lambda words: " ".join(words)
-)
+@pytest.mark.parametrize("arguments", [["shop.py"], ["-m", "shop"], ["-m", "market"]], ids=" ".join)
 def test_a_program_declares_what_its_module_declares(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
     (tmp_path / "market").mkdir()

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from pgqueue import JobContext, PgQueue
+from pgqueue.backend import Pulse
+from pgqueue.worker.supervisor import Worker
 from tests.support import Watch
 from tests.worker.harness import LISTENING, PATIENCE, STATE, Heard, row_of, runs_of, timed
 
@@ -101,6 +103,13 @@ async def test_a_worker_whose_lease_ran_out_starts_no_buffered_job(
     pgq: PgQueue[None], watch: Watch, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pgqueue.worker.claimer.HELD_SECONDS", 60.0)
+    felt, feel = asyncio.Event(), Worker._felt
+
+    def feel_and_tell(worker: Worker, number: int, pulse: Pulse) -> None:
+        feel(worker, number, pulse)
+        felt.set()
+
+    monkeypatch.setattr(Worker, "_felt", feel_and_tell)
     started: list[str] = []
     release = asyncio.Event()
 
@@ -113,6 +122,7 @@ async def test_a_worker_whose_lease_ran_out_starts_no_buffered_job(
     async with timed(pgq.worker(queues=["a", "b"], concurrency=1), beat=60.0) as worker:
         await watch.auntil(LISTENING)
         await watch.auntil("select sum(cardinality(job_ids)) = 2 from pgqueue.lease")
+        await felt.wait()  # the first beat's answer would renew the lease
         worker.state.lease_until = 0.0
         release.set()
         await watch.auntil("select count(*) = 1 from pgqueue.job_history")

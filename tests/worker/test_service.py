@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.service import LONGEST_PAUSE, Service, back_off
 from tests.worker.harness import Heard
@@ -73,3 +75,19 @@ def test_the_pause_after_failures_grows_and_is_capped() -> None:
     assert max(pauses) <= LONGEST_PAUSE * 1.2
     assert min(pauses[6:]) >= LONGEST_PAUSE * 0.8
     assert back_off(100_000) <= LONGEST_PAUSE * 1.2
+
+
+async def test_nobody_wakes_a_service_out_of_its_back_off_and_a_stop_does_not_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a service whose failure wakes itself runs thousands of times a second while the database is away."""
+    monkeypatch.setattr("pgqueue.worker.service.FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr("pgqueue.worker.service.LONGEST_PAUSE", 3600.0)
+    service = Flaky(Events(), 1_000_000)
+    service.start()
+    for _ in range(100):
+        service.wake()
+        await asyncio.sleep(0)
+    assert service.rounds == 1
+    async with asyncio.timeout(5):
+        await service.stop()

@@ -7,7 +7,7 @@ create table {schema}.job (
   enqueued_at timestamptz not null default clock_timestamp(),
   run         integer     not null default 1,
   timeout_ms  integer     not null check (timeout_ms > 0),
-  max_retries smallint    not null check (max_retries >= 0),
+  max_retries smallint    not null check (max_retries between 0 and 32766),
   attempt     smallint    not null default 0,
   crashes     smallint    not null default 0,
   priority    smallint    not null check (priority between 0 and 9),

@@ -81,8 +81,8 @@ declare
       then format('delay %s is not from 0 to 100 years. Leave it out to run at once.', p_delay)
     when p_run_at < '0001-01-01 00:00+00' or p_run_at >= '10000-01-01 00:00+00'
       then format('run_at %s is not between the years 1 and 9999. Leave it out to run at once.', p_run_at)
-    when p_max_retries not between 0 and 32767
-      then format('max_retries %s is not between 0 and 32767. Pass 0 for a single attempt.', p_max_retries)
+    when p_max_retries not between 0 and 32766
+      then format('max_retries %s is not between 0 and 32766. Pass 0 for a single attempt.', p_max_retries)
     when p_timeout <= interval '0' or p_timeout > interval '24 days'
       then format('timeout %s is not between 1 ms and 24 days. Leave it out for 30 minutes.', p_timeout)
     when jsonb_typeof(p_headers) <> 'object'

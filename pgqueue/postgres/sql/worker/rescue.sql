@@ -10,7 +10,7 @@ with silent as (
     join {schema}.worker w on w.id = s.id and w.beat = s.beat for update of w skip locked))
   returning id
 ), forgotten as (
-  delete from {schema}.worker_idle where worker_id = any(%(ids)s::text::bigint[])
+  delete from {schema}.worker_idle where worker_id in (select id from silent)
 ), orphaned as materialized (
   select l.ctid as place, l.* from {schema}.lease l
   where not exists (select from {schema}.worker w where w.id = l.worker_id)
@@ -21,7 +21,7 @@ with silent as (
   from orphaned o cross join lateral unnest(o.job_ids, o.runs) as x(id, run)
   cross join lateral (select ctid as place from {schema}.job j where j.id = x.id and j.run = x.run limit 1 for update skip locked) job
 ), returned as (
-  update {schema}.job j set run = j.run + 1, crashes = j.crashes + 1, run_at = clock_timestamp()
+  update {schema}.job j set run = j.run + 1, crashes = least(j.crashes + 1, 32767), run_at = clock_timestamp()
   from held where j.ctid = held.place
   returning j.id, j.queue, j.priority, j.run, j.attempt, held.worker_id, held.claimed_at
 ), attempted as (
