@@ -13,6 +13,7 @@ from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
 from pgqueue import EmbeddedServer, Job, PgQueue, RetryPolicy, Task
+from pgqueue.backend import Outcome
 from pgqueue.model.clock import monotonic
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.store import PostgresWorker
@@ -125,6 +126,16 @@ async def _hold(settings: Settings, queue: str, *, leave: bool) -> int:
     return worker.id
 
 
+async def _hand_back(settings: Settings, queue: str) -> None:
+    """Hand a job back as a worker that does not know its task."""
+    backend = PostgresWorker(settings, monotonic)
+    await backend.register(describe_worker({queue: 1}, 1, "test"))
+    (job,) = (await backend.claim(queue, random_id(), 1)).jobs
+    assert await backend.finish([Outcome(job.id, job.run, job.lease, "release", 60.0, None, None)], [], 0.0) == ["done"]
+    await backend.leave()
+    await backend.close()
+
+
 async def _leave_stuck(settings: Settings, pgq: PgQueue[None], charge: Task[[str], None]) -> dict[str, Job[None]]:
     """Leave one job for each reason to be stuck; nobody is there to help them."""
     long_ago = datetime.now(UTC) - timedelta(hours=1)
@@ -134,6 +145,8 @@ async def _leave_stuck(settings: Settings, pgq: PgQueue[None], charge: Task[[str
     await _hold(settings, "gone", leave=True)
     silent = await _hold(settings, "silent", leave=False)
     await _hold(settings, "slow", leave=False)
+    jobs["unknown"] = charge.using(queue="unknown").enqueue("held")
+    await _hand_back(settings, "unknown")
     pgq.inspector.pause("paused")
     with psycopg.connect(settings.dsn, autocommit=True) as connection:
         connection.execute("update pgqueue.worker set beat_at = beat_at - interval '1 minute' where id = %s", (silent,))
@@ -230,6 +243,7 @@ def test_what_is_stuck_right_now(seeded: Seeded) -> None:
         (ids["slow"], "running", "runs longer than its timeout"),
         (ids["paused"], "ready", "its queue is paused"),
         (ids["unserved"], "ready", "nobody takes it"),
+        (ids["unknown"], "scheduled", "no worker knows its task"),
     }
     late = {row["id"]: row["late"] for row in seeded.rows(10)}
     assert late[ids["gone"]] < NOW < late[ids["slow"]] < timedelta(minutes=10) < late[ids["unserved"]]
@@ -244,6 +258,7 @@ def test_how_deep_the_queues_are(seeded: Seeded) -> None:
         "paused": (True, 1, 0, 0),
         "silent": (False, 0, 0, 1),
         "slow": (False, 0, 0, 1),
+        "unknown": (False, 0, 1, 0),
         "unserved": (False, 1, 0, 0),
     }
 
