@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from pgqueue import PgQueue
 from pgqueue.postgres.connections import Settings
 from tests.storage.hands import ask, enqueue, hands, transaction
 from tests.support import Watch
@@ -24,6 +27,9 @@ begin
 end $$;
 create trigger wait before insert on pgqueue.job execute function public.wait();
 """
+
+# A doze that has written its row and waits before it commits.
+DOZING = WAITING.replace("before insert on pgqueue.job", "after insert on pgqueue.worker_idle")
 
 
 @pytest.fixture
@@ -185,6 +191,28 @@ async def test_without_one_more_xid_a_transaction_that_missed_the_commit_of_the_
         assert heard() == []
 
 
+async def test_a_transaction_that_missed_a_doze_in_the_middle_of_its_commit_keeps_the_worker_looking(
+    settings: Settings, dsn: str, database: psycopg.Connection, watch: Watch, heard: Heard
+) -> None:
+    """Its id is above that of the doze, so without one more id no snapshot would name it."""
+    async with hands(settings) as worker:
+        database.execute(DOZING)
+        with transaction(dsn) as gate, transaction(dsn) as caller:
+            gate.execute("select pg_advisory_xact_lock(1)")
+            dozing = asyncio.create_task(worker.store.doze(["default"], NAP))
+            await watch.auntil("select true from pg_locks where locktype = 'advisory' and not granted")
+            enqueue(caller)
+            gate.rollback()
+            await dozing
+            for _ in range(2):
+                view = await worker.store.look(["default"])
+                assert (view.settled, view.ready) == (False, frozenset())
+            caller.commit()
+        assert heard() == []
+        view = await worker.store.look(["default"])
+        assert (view.settled, view.ready) == (True, frozenset({"default"}))
+
+
 async def test_a_transaction_that_began_after_the_nap_does_not_keep_the_worker_looking(
     settings: Settings, dsn: str
 ) -> None:
@@ -218,3 +246,25 @@ async def test_whoever_brings_jobs_back_tells_a_sleeping_worker(
         else:
             database.execute("select pgqueue.retry(%s)", (job_id,))
         assert heard() == ["ready:default"]
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_in_a_database_with_another_default_isolation_our_own_connections_see_who_sleeps(
+    settings: Settings, database: psycopg.Connection, pgq: PgQueue[None], heard: Heard, isolation: str
+) -> None:
+    """At that level they would tell in any case, also when nobody sleeps."""
+
+    @pgq.task(name="work")
+    def work() -> None: ...
+
+    change = sql.SQL("alter database {} set default_transaction_isolation = {}")
+    database.execute(change.format(sql.Identifier(database.info.dbname), sql.Literal(isolation)))
+    async with hands(settings) as worker:
+        for said in ([], ["ready:default"]):
+            work.enqueue()
+            assert heard() == said
+            held = await worker.take()
+            await worker.finish(held, "retry")
+            assert heard() == said
+            await worker.finish(await worker.take())
+            await worker.store.doze(["default"], NAP)
