@@ -140,9 +140,14 @@ class Claimer(Service):
         return poll if settled else min(poll, self._unsettled)
 
     def start_over(self) -> None:
-        """Take jobs under a new identity."""
+        """Take jobs under a new identity; what is buffered was the old one's."""
+        self._buffers.drain()
         self._forget_naps()
         self.wake()
+
+    def renewed(self) -> None:
+        """The lease holds again, or still: slots that waited for it may take what is buffered."""
+        self._slots.rouse(self._buffers.size)
 
     def _forget_naps(self) -> None:
         """After a loss the server may have forgotten that this worker wants to be notified."""

@@ -11,7 +11,7 @@ import contextvars
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from pgqueue.backend import Outcome
 from pgqueue.model.errors import InvalidArguments
@@ -20,38 +20,13 @@ from pgqueue.tasks import CURRENT, Declaration, JobContext, Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.finisher import Finisher
+from pgqueue.worker.slot import Reason, Slot, differs, uncancel
 from pgqueue.worker.state import WorkerState
 from pgqueue.worker.threads import Threads
 from pgqueue.worker.verdicts import Judgement, describe, judge, summarise, unknown_task_pause
 
 RETURN_PAUSE = 60.0
 TURNS = 50  # jobs whose handlers may never wait, before the event loop has its turn
-
-Reason: TypeAlias = Literal["timeout", "cancelled", "stop", "lost"]
-
-
-class Slot:
-    """One place to run a job.
-
-    Attributes:
-        job: What runs now.
-        deadline: Monotonic second at which its time is up.
-        reason: Why it was cancelled, if it was.
-    """
-
-    __slots__ = ("deadline", "job", "reason", "task")
-
-    def __init__(self) -> None:
-        self.job: ClaimedJob | None = None
-        self.deadline = math.inf
-        self.reason: Reason | None = None
-        self.task: asyncio.Task[None] | None = None
-
-    def cancel(self, reason: Reason) -> None:
-        """Cancel the running handler; again, if it did not listen."""
-        if self.job is not None and self.task is not None:
-            self.reason = self.reason or reason
-            self.task.cancel()
 
 
 class Slots:
@@ -151,7 +126,7 @@ class Slots:
             except Exception as error:  # noqa: BLE001 - such as a retry policy that raises: the job must not hang
                 self._return(job, error)
             slot.job = None
-            if _differs(contextvars.copy_context(), clean) or (this is not None and this.cancelling()):
+            if differs(contextvars.copy_context(), clean) or (this is not None and this.cancelling()):
                 return
             turns += 1
             if not turns % TURNS:
@@ -200,11 +175,11 @@ class Slots:
         """Record a run that did not simply succeed."""
         reason, slot.reason = slot.reason, None
         if reason is not None:
-            _uncancel()
+            uncancel()
         elif isinstance(error, asyncio.CancelledError):
             if self._finisher.is_being_cancelled:
                 raise error  # the event loop ends, and all its tasks
-            _uncancel()
+            uncancel()
         judgement = self._judge(reason, job, task, error)
         if judgement is None:
             return
@@ -240,14 +215,3 @@ class Slots:
         error = describe(InvalidArguments(f"No task {job.task!r} is declared here.", "Deploy a worker that knows it."))
         self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, error))
         self._events.emit("job.unknown_task", job=job.id, task=job.task, queue=job.queue, again_in=pause)
-
-
-def _differs(now: contextvars.Context, clean: contextvars.Context) -> bool:
-    """By identity: values may be equal and not the same, or not comparable."""
-    return len(now) != len(clean) or any(clean.get(variable) is not value for variable, value in now.items())
-
-
-def _uncancel() -> None:
-    task = asyncio.current_task()
-    while task is not None and task.cancelling():
-        task.uncancel()

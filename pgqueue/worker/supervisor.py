@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
+from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import Any
 
-from pgqueue.backend import Pulse, WorkerBackend, WorkerInfo
+from pgqueue.backend import WorkerBackend
 from pgqueue.model.clock import Clock, monotonic
 from pgqueue.tasks import Registry
 from pgqueue.telemetry.events import Events
@@ -21,13 +20,14 @@ from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.claimer import Claimer
 from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.heartbeat import Heartbeat
+from pgqueue.worker.identity import Identity
 from pgqueue.worker.janitor import Archivist, Sweeper
 from pgqueue.worker.listener import Listener
 from pgqueue.worker.promoter import Promoter
 from pgqueue.worker.rescuer import Rescuer
 from pgqueue.worker.service import Service
 from pgqueue.worker.slots import Slots
-from pgqueue.worker.state import Timing, WorkerState, describe_worker, random_id
+from pgqueue.worker.state import Timing, WorkerState, describe_worker
 from pgqueue.worker.watchdog import Watchdog
 
 EXIT_CLEAN = 0
@@ -68,9 +68,9 @@ class Worker:
         self.slots = Slots(self.state, self._buffers, registry, self._finisher, self.events, deps)
         self._claimer = Claimer(self.state, backend, self._buffers, self.slots, self._finisher, self.events)
         self.slots.hungry = self._finisher.relieved = self._claimer.wake
+        self._identity = Identity(self.state, backend, self.slots, self._claimer, self._finisher, self.events)
         self._heartbeat: Heartbeat | None = None
         self._services: list[Service] = []
-        self._errands: dict[str, asyncio.Task[None]] = {}
         self._hurry = asyncio.Event()
 
     async def start(self) -> None:
@@ -82,11 +82,11 @@ class Worker:
             ConfigurationError: It is a copy that nobody adopted.
         """
         try:
-            await self._register(self.state.info)
+            await self._identity.register(self.state.info)
         except BaseException:
             await self._backend.close()
             raise
-        self._heartbeat = Heartbeat(self.state, self._backend.heart(), self._felt, self.events)
+        self._heartbeat = Heartbeat(self.state, self._backend.heart(), self._identity.felt, self.events)
         self._heartbeat.start()
         self.slots.start()
         self._services = self._make_services()
@@ -159,64 +159,6 @@ class Worker:
             Archivist(state, backend, events),
         ]
 
-    async def _register(self, info: WorkerInfo) -> None:
-        sent = self.state.clock()
-        await self._backend.register(info)
-        self.state.info = info
-        self.state.lease_until = sent + self.state.timing.lease
-
-    def _felt(self, worker: int, pulse: Pulse) -> None:
-        """Act on the answer to a heartbeat."""
-        if worker != self.state.info.id:
-            return
-        if not pulse.alive:
-            self._start_errand("rebirth", self._be_reborn)
-            return
-        self._cancel(pulse.cancelled)
-        unknown = self.state.holdings.unknown(pulse.leases)
-        if unknown:
-            self._start_errand("release", lambda: self._release(unknown))
-        self.slots.rouse(self._buffers.size)  # they wait while the lease is over
-
-    def _cancel(self, cancelled: frozenset[tuple[int, int]]) -> None:
-        for slot in self.slots.running:
-            if slot.job is not None and (slot.job.id, slot.job.run) in cancelled:
-                slot.cancel("cancelled")
-        self._claimer.give_up(cancelled)
-
-    async def _release(self, leases: list[int]) -> None:
-        """Hand back the jobs of claims whose answer never came."""
-        jobs = await self._backend.release(leases)
-        if jobs:
-            self.events.emit("worker.released", leases=len(leases), jobs=jobs)
-            self._claimer.notify()
-
-    async def _be_reborn(self) -> None:
-        """Somebody took this worker for dead and gave its jobs to others: go on under a new identity."""
-        self.state.lease_until = 0.0
-        self.events.emit(
-            "worker.lost", worker=self.state.info.name, id=self.state.info.id, running=len(self.slots.running)
-        )
-        for slot in self.slots.running:
-            slot.cancel("lost")
-        await self._register(replace(self.state.info, id=random_id()))
-        self._buffers.drain()  # all that came under the old identity, also from a claim that was under way
-        self.state.holdings.forget()
-        self._finisher.forget()
-        self._claimer.start_over()
-
-    def _start_errand(self, name: str, errand: Callable[[], Awaitable[None]]) -> None:
-        """Do something that a heartbeat asked for, unless it is being done; if it fails, the next heartbeat asks again."""
-
-        async def run() -> None:
-            try:
-                await errand()
-            except Exception as error:  # noqa: BLE001 - told
-                self.events.emit("service.failed", service=name, error=repr(error), again_in=self.state.timing.beat)
-
-        if name not in self._errands or self._errands[name].done():
-            self._errands[name] = asyncio.create_task(run(), name=f"pgqueue {name}")
-
     async def _end_jobs(self) -> int:
         """Let running jobs end until the soft deadline, then cancel; return how many were cancelled."""
         ended = asyncio.create_task(self.slots.stop())
@@ -233,8 +175,7 @@ class Worker:
     async def _sign_off(self) -> None:
         """Write the last outcomes, end the services, leave. What cannot be written is rescued by whoever sweeps."""
         await self._finisher.drain(self.state.timing.hard_stop)
-        for errand in self._errands.values():
-            errand.cancel()
+        self._identity.stop()
         for service in self._services:
             await service.cancel()
         assert self._heartbeat is not None

@@ -9,7 +9,7 @@ import pytest
 
 from pgqueue import JobContext, PgQueue
 from pgqueue.backend import Pulse
-from pgqueue.worker.supervisor import Worker
+from pgqueue.worker.identity import Identity
 from tests.support import Watch
 from tests.worker.harness import LISTENING, PATIENCE, STATE, Heard, row_of, runs_of, timed
 
@@ -103,13 +103,13 @@ async def test_a_worker_whose_lease_ran_out_starts_no_buffered_job(
     pgq: PgQueue[None], watch: Watch, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pgqueue.worker.claimer.HELD_SECONDS", 60.0)
-    felt, feel = asyncio.Event(), Worker._felt
+    felt, feel = asyncio.Event(), Identity.felt
 
-    def feel_and_tell(worker: Worker, number: int, pulse: Pulse) -> None:
-        feel(worker, number, pulse)
+    def feel_and_tell(identity: Identity, number: int, pulse: Pulse) -> None:
+        feel(identity, number, pulse)
         felt.set()
 
-    monkeypatch.setattr(Worker, "_felt", feel_and_tell)
+    monkeypatch.setattr(Identity, "felt", feel_and_tell)
     started: list[str] = []
     release = asyncio.Event()
 
