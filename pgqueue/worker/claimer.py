@@ -112,8 +112,8 @@ class Claimer(Service):
         known.hot = known.hot or claim.more  # a notification may have come meanwhile
         known.full_claims = known.full_claims + 1 if claim.more else 0
         if known.dozing and known.full_claims >= BUSY_CLAIMS:
+            known.dozing = False  # first: if the answer is lost, a notification too many does no harm
             await self._backend.awake([queue])
-            known.dozing = False
         elif not known.hot and not known.dozing:
             self._next_look = 0.0
 
