@@ -76,7 +76,7 @@ async def test_a_rescue_in_one_queue_makes_nobody_read_another_from_the_start(
         await dead.claim(queue="other")
         passed = await _pass_a_ready_job(reader, database)
         assert (await reader.store.rescue({dead.id: 0})).jobs == 1
-        assert await reader.take() == []
+        assert [await reader.take() for _ in range(2)] == [[], []], "the first may learn of it, the second would act"
         reader.store._ready_cursor("default").scan_soon()
         assert ids(await reader.take()) == [passed]
 
