@@ -51,7 +51,9 @@ def no_environment() -> None:
 def server(no_environment: None) -> Iterator[EmbeddedServer]:
     """PostgreSQL 18, or the version that PGQUEUE_TEST_POSTGRES names."""
     version = int(os.environ.get("PGQUEUE_TEST_POSTGRES", "18"))
-    with embedded(version=version, settings={"fsync": "off", "max_prepared_transactions": "20"}) as running:
+    with embedded(
+        version=version, settings={"fsync": "off", "max_prepared_transactions": "20", "autovacuum": "off"}
+    ) as running:
         with psycopg.connect(running.dsn, autocommit=True) as connection:
             connection.execute(f"create database {TEMPLATE}")
         migrate(Settings(running.dsn_of(TEMPLATE), "pgqueue"))

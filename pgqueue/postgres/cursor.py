@@ -71,8 +71,8 @@ class LaneCursor(Generic[Key]):
 
     @property
     def pending(self) -> bool:
-        """Whether a transaction ended whose entries may stand below the position."""
-        return bool(self._redo)
+        """Whether entries may stand below the position: a transaction ended, or a scan was asked for."""
+        return bool(self._redo) or self._next_scan == 0.0
 
     def begin(self, now: float, *, idle: bool) -> Reading[Key]:
         """Say where to read next: on from the position, again from a floor, or all.

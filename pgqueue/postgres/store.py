@@ -108,7 +108,8 @@ class PostgresWorker:
             cursor.finish(reading, dict(last), Snapshot(xmax, in_progress, own), full=full, now=self._clock())
         self._note_generation(queue, generation)
         self._idle[queue] = not full
-        return Claim([ClaimedJob._make((*row[7:], lease, queue)) for row in rows[1:]], more=full or cursor.pending)
+        more = allowed and (full or cursor.pending)
+        return Claim([ClaimedJob._make((*row[7:], lease, queue)) for row in rows[1:]], more)
 
     async def finish(self, outcomes: Sequence[Outcome], emptied: Collection[int], now: float) -> list[Answer]:
         """Record outcomes and drop leases answered earlier."""
