@@ -30,14 +30,19 @@ NOBODY = 65534
 
 _NAMESPACE = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--")
 # The owner says "stop" into the pipe; when it dies instead, the pipe ends without a word, and what is temporary goes too.
-# INT is PostgreSQL's fast shutdown.
+# INT is PostgreSQL's fast shutdown. A server that ends by itself ends its guard.
 _GUARD = """
 socket=$1 data=$2; shift 2
-"$@" & server=$!
+exec 3<&0
+"$@" 3<&- & server=$!
+( read -r word <&3; trap "" TERM; kill -INT $server 2>/dev/null; [ "$word" ] ) & reader=$!
+exec 3<&- </dev/null
 trap "" INT TERM
-read -r word
-kill -INT $server 2>/dev/null; wait $server
-[ "$word" ] || rm -rf "$socket" "$data"
+wait $server
+kill $reader 2>/dev/null
+wait $reader
+[ $? -eq 1 ] && rm -rf "$socket" "$data"
+exit 0
 """
 _DEFAULTS = {"max_connections": "200", "shared_buffers": "128MB", "listen_addresses": ""}
 
@@ -66,10 +71,10 @@ class EmbeddedServer:
         self.folder = Path(folder or tempfile.mkdtemp(prefix="pgqueue-data-")).resolve()
         self.version = version
         self._settings = {**_DEFAULTS, **(settings or {})}
+        self._check_folder()
         self._socket = tempfile.mkdtemp(prefix="pgq-", dir=_short_temporary_folder())
         self._guard: subprocess.Popen[bytes] | None = None
         self._prefix: tuple[str, ...] = ()
-        self._check_folder()
 
     @property
     def dsn(self) -> str:
@@ -228,18 +233,28 @@ def _as_nobody(binaries: Path, folders: Sequence[str | Path]) -> tuple[tuple[str
     if copy.is_dir() and (copy.stat().st_uid != os.geteuid() or copy.stat().st_mode & 0o022):
         raise EmbeddedUnavailable(f"{copy} is not root's own, so nothing in it is run.", "Remove it.")
     if not copy.is_dir():
-        fresh = Path(tempfile.mkdtemp(dir=copy.parent))
-        shutil.copytree(binaries.parent, fresh, dirs_exist_ok=True)
-        fresh.chmod(0o755)
-        fresh.rename(copy)
+        _copy(binaries.parent, copy)
+    programs = copy / binaries.parent.parent.name / binaries.parent.name / "bin"
     for folder in folders:
         os.chown(folder, NOBODY, NOBODY)
-    if not _works([*prefix, str(copy / "bin" / "postgres"), "--version"]) or not _reaches(prefix, folders):
+    if not _works([*prefix, str(programs / "initdb"), "--version"]) or not _reaches(prefix, folders):
         raise EmbeddedUnavailable(
             "PostgreSQL does not run as root, and neither a user namespace nor the account nobody can be used here.",
             "Run as a user who is not root, or set PGQUEUE_DSN to a PostgreSQL server.",
         )
-    return prefix, copy / "bin"
+    return prefix, programs
+
+
+def _copy(installation: Path, copy: Path) -> None:
+    """Copy one version's files, and the libraries that its programs look for beside the package."""
+    package = installation.parent
+    fresh = Path(tempfile.mkdtemp(dir=copy.parent))
+    shutil.copytree(installation, fresh / package.name / installation.name)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, fresh / libraries.name)
+    fresh.chmod(0o755)
+    fresh.rename(copy)
 
 
 def _reaches(prefix: Sequence[str], folders: Sequence[str | Path]) -> bool:
