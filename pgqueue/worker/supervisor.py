@@ -14,6 +14,7 @@ from typing import Any
 
 from pgqueue.backend import WorkerBackend
 from pgqueue.model.clock import Clock, monotonic
+from pgqueue.model.errors import ConfigurationError
 from pgqueue.tasks import Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
@@ -79,8 +80,10 @@ class Worker:
         Raises:
             BackendUnavailable: The database cannot be reached.
             SchemaError: It is not migrated.
-            ConfigurationError: It is a copy that nobody adopted.
+            ConfigurationError: It is a copy that nobody adopted, or this worker was started before.
         """
+        if self._heartbeat is not None:
+            raise ConfigurationError("This worker was started before.", "Make another with pgq.worker().")
         try:
             await self._identity.register(self.state.info)
         except BaseException:

@@ -9,7 +9,7 @@ from typing import cast
 import psycopg
 import pytest
 
-from pgqueue import BackendUnavailable, InvalidPayload, PgQueue, RetryPolicy
+from pgqueue import BackendUnavailable, ConfigurationError, InvalidPayload, PgQueue, RetryPolicy
 from pgqueue.backend import Outcome, WorkerBackend, WorkerInfo
 from pgqueue.telemetry.events import Event, Events
 from pgqueue.worker.finisher import Finisher
@@ -153,3 +153,14 @@ async def test_an_outcome_that_the_database_refuses_for_ever_is_told_and_holds_u
         await backend.wrote_the_others.wait()
     await finisher.cancel()
     assert sorted(backend.written) == list(range(2, 10))
+
+
+async def test_a_worker_is_started_once(pgq: PgQueue[None]) -> None:
+    @pgq.task
+    async def work() -> None: ...
+
+    worker = pgq.worker(concurrency=1)
+    async with worker:
+        pass
+    with pytest.raises(ConfigurationError, match="Make another"):
+        await worker.start()
