@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import update_wrapper
 from typing import Any, Generic, Literal, TypeVar, overload
 
+from pgqueue.backend import ProducerBackend
 from pgqueue.inspect.inspector import Inspector
 from pgqueue.model.clock import monotonic
 from pgqueue.model.durations import Duration
@@ -48,19 +49,19 @@ class LazyProducer:
     def __init__(self, schema: Callable[[], str], settings: Callable[[], Settings]) -> None:
         self._schema = schema
         self._settings = settings
-        self._producer: PostgresProducer | None = None
+        self._producer: ProducerBackend | None = None
 
     @property
-    def _backend(self) -> PostgresProducer:
+    def _backend(self) -> ProducerBackend:
         if self._producer is None:
             self._producer = PostgresProducer(self._schema(), self._settings)
         return self._producer
 
-    def enqueue(self, handle: object, specs: list[Any]) -> list[str]:
+    def enqueue(self, handle: object, specs: Sequence[Any]) -> list[str]:
         """Write jobs, return their ids."""
         return self._backend.enqueue(handle, specs)
 
-    async def aenqueue(self, handle: object, specs: list[Any]) -> list[str]:
+    async def aenqueue(self, handle: object, specs: Sequence[Any]) -> list[str]:
         """Write jobs, return their ids."""
         return await self._backend.aenqueue(handle, specs)
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from pgqueue.model.job import ClaimedJob, JobSpec
+from pgqueue.model.job import ClaimedJob
+from pgqueue.tasks import Producer
 
 Verdict: TypeAlias = Literal["succeeded", "dead", "cancelled", "retry", "snooze", "release"]
 Answer: TypeAlias = Literal["done", "locked", "lost"]
@@ -324,16 +325,8 @@ class InspectBackend(Protocol):
         ...
 
 
-class ProducerBackend(Protocol):
-    """Where enqueue ends. ``handle`` is the caller's connection or session; None is a connection of our own."""
-
-    def enqueue(self, handle: object, specs: Sequence[JobSpec[Any]]) -> list[str]:
-        """Write jobs; return their ids in order. Asynq: Enqueue, BatchEnqueue; never in a caller's transaction."""
-        ...
-
-    async def aenqueue(self, handle: object, specs: Sequence[JobSpec[Any]]) -> list[str]:
-        """Write jobs on an async handle; return their ids in order."""
-        ...
+class ProducerBackend(Producer, Protocol):
+    """Where enqueue ends. Asynq: Enqueue, BatchEnqueue; never in a caller's transaction."""
 
     def close(self) -> None:
         """Close the pools of the calling process."""

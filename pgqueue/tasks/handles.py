@@ -6,7 +6,7 @@ carry a transaction is said by structural types, so that nothing is imported whi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, overload
 
 from typing_extensions import TypeVar, Unpack
@@ -52,14 +52,14 @@ AsyncHandle: TypeAlias = "AsyncConnection[Any] | _AsyncSqlAlchemy | _AsyncSessio
 
 
 class Producer(Protocol):
-    """Where enqueue ends; the application provides it."""
+    """Where enqueue ends. ``handle`` is the caller's connection or session; NO_HANDLE: a connection of the producer's own."""
 
-    def enqueue(self, handle: object, specs: list[JobSpec[Any]]) -> list[str]:
-        """Write jobs, return their ids."""
+    def enqueue(self, handle: object, specs: Sequence[JobSpec[Any]]) -> list[str]:
+        """Write jobs; return their ids in order."""
         ...
 
-    async def aenqueue(self, handle: object, specs: list[JobSpec[Any]]) -> list[str]:
-        """Write jobs, return their ids."""
+    async def aenqueue(self, handle: object, specs: Sequence[JobSpec[Any]]) -> list[str]:
+        """Write jobs on an async handle; return their ids in order."""
         ...
 
 
