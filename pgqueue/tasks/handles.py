@@ -63,8 +63,8 @@ class Producer(Protocol):
         ...
 
 
-class SyncTask(Generic[P, R]):
-    """A task on a synchronous handle."""
+class BoundTask(Generic[P, R]):
+    """A task with options, on a handle or on none."""
 
     def __init__(
         self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = NO_HANDLE
@@ -84,6 +84,10 @@ class SyncTask(Generic[P, R]):
         args_json = self._declaration.shape.encode(args, kwargs)
         return JobSpec(self._declaration.name, args_json, self._options.over(self._declaration.options))
 
+
+class SyncTask(BoundTask[P, R]):
+    """A task on a synchronous handle."""
+
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Enqueue a call, in the handle's transaction or in a short one of its own.
 
@@ -101,21 +105,12 @@ class SyncTask(Generic[P, R]):
         return stored(spec, self._producer.enqueue(self._handle, [spec])[0])
 
 
-class AsyncTask(Generic[P, R]):
+class AsyncTask(BoundTask[P, R]):
     """A task on an asynchronous handle."""
-
-    def __init__(
-        self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = NO_HANDLE
-    ) -> None:
-        self._declaration = declaration
-        self._producer = producer
-        self._options = options
-        self._handle = handle
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Enqueue a call as ``enqueue`` does, without blocking the event loop."""
-        args_json = self._declaration.shape.encode(args, kwargs)
-        spec: JobSpec[R] = JobSpec(self._declaration.name, args_json, self._options.over(self._declaration.options))
+        spec = self.job(*args, **kwargs)
         return stored(spec, (await self._producer.aenqueue(self._handle, [spec]))[0])
 
 
@@ -170,12 +165,16 @@ def stored(spec: JobSpec[R], job_id: str) -> Job[R]:
     return Job(job_id, spec.task, spec.options.queue or "default")
 
 
-class SyncQueue:
-    """Bulk enqueue on a synchronous handle."""
+class BoundQueue:
+    """The queue on a handle or on none."""
 
     def __init__(self, producer: Producer, handle: object = NO_HANDLE) -> None:
         self._producer = producer
         self._handle = handle
+
+
+class SyncQueue(BoundQueue):
+    """Bulk enqueue on a synchronous handle."""
 
     def enqueue_many(self, jobs: Iterable[JobSpec[Any]], /) -> list[Job[Any]]:
         """Enqueue jobs of any tasks in one statement, in the handle's transaction or in one of its own.
@@ -188,12 +187,8 @@ class SyncQueue:
         return [stored(s, i) for s, i in zip(specs, self._producer.enqueue(self._handle, specs), strict=True)]
 
 
-class AsyncQueue:
+class AsyncQueue(BoundQueue):
     """Bulk enqueue on an asynchronous handle."""
-
-    def __init__(self, producer: Producer, handle: object = NO_HANDLE) -> None:
-        self._producer = producer
-        self._handle = handle
 
     async def aenqueue_many(self, jobs: Iterable[JobSpec[Any]], /) -> list[Job[Any]]:
         """Enqueue as ``enqueue_many`` does, without blocking the event loop."""
