@@ -53,7 +53,7 @@ def _import(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        wanted = name.removesuffix(".py") if name.endswith(".py") else name
+        wanted = name.removesuffix(".py")
         raise ConfigurationError(
             f"There is no module {name!r} here.",
             f"Write {wanted}." if wanted != name else "Run the command where the module can be imported.",

@@ -15,7 +15,8 @@ from pgqueue.model.errors import JobNotFound
 from pgqueue.model.states import JobState
 
 CANCELLED = ("cancelled", "signalled")
-_COLUMNS = ("id", "state", "queue", "task", "priority", "attempt", "run_at", "finished_at", "error")
+_COLUMNS = ("id", "state", "queue", "task", "priority", "attempt", "run_at", "finished_at")
+_ATTEMPT_COLUMNS = ("run", "attempt", "outcome", "started_at", "ended_at", "worker_id")
 
 
 @click.group()
@@ -45,7 +46,7 @@ def list_jobs(
     if as_json:
         print_json(found)
     else:
-        print_table([_summary(job) for job in found], "No such jobs.")
+        print_table([_row(job, _COLUMNS) for job in found], "No such jobs.")
 
 
 @jobs.command()
@@ -62,8 +63,7 @@ def show(*, job_id: str, dsn: str | None, schema: str | None, as_json: bool) -> 
     print_facts({**asdict(job), "timeout": f"{job.timeout:g} s"})
     if attempts:
         click.echo()
-        columns = ("run", "attempt", "outcome", "started_at", "ended_at", "worker_id", "error")
-        print_table([{**{name: getattr(run, name) for name in columns}, "error": _error(run)} for run in attempts], "")
+        print_table([_row(attempt, _ATTEMPT_COLUMNS) for attempt in attempts], "")
 
 
 @jobs.command()
@@ -110,9 +110,6 @@ def _cancel_words(outcome: str) -> str:
     return outcome
 
 
-def _summary(job: JobRecord) -> dict[str, object]:
-    return {**{name: getattr(job, name) for name in _COLUMNS}, "error": _error(job)}
-
-
-def _error(run: JobRecord | AttemptRecord) -> str | None:
-    return f"{run.error_type}: {run.error}" if run.error_type else run.error
+def _row(record: JobRecord | AttemptRecord, columns: Sequence[str]) -> dict[str, object]:
+    error = f"{record.error_type}: {record.error}" if record.error_type else record.error
+    return {**{name: getattr(record, name) for name in columns}, "error": error}

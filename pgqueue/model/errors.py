@@ -111,5 +111,13 @@ class GiveUp(Exception):
         super().__init__(reason)
 
 
+def message_of(error: BaseException) -> str:
+    """Return an exception's message; those of handlers may be anything, also unable to say it."""
+    try:
+        return str(error)
+    except BaseException as broken:  # noqa: BLE001 - as said
+        return f"(its message cannot be shown: {type(broken).__name__})"
+
+
 for _name in __all__:  # tracebacks, logs and the views show the address that users import
     globals()[_name].__module__ = "pgqueue"

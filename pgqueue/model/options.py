@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 from pgqueue.model.durations import Duration, seconds
 from pgqueue.model.errors import InvalidOption
@@ -103,7 +103,7 @@ def check_task_name(value: object) -> str:
 
 def check_max_retries(value: object) -> int:
     """Return a number of retries if it is one."""
-    return _whole_number(value, "max_retries", MOST_RETRIES, "Pass 0 for a single attempt.")
+    return check_whole_number(value, "max_retries", 0, MOST_RETRIES, "Pass 0 for a single attempt.")
 
 
 def check_timeout(value: object) -> float:
@@ -132,14 +132,20 @@ def _text(value: object, option: str, longest: int) -> str:
     return check_text(value, option)
 
 
-def _whole_number(value: object, option: str, most: int, remedy: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise InvalidOption(f"{option}={value!r} is not a whole number from 0 to {most}.", remedy)
+def is_whole_number(value: object, least: int, most: int) -> TypeGuard[int]:
+    """Say whether a value is a whole number in a range; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def check_whole_number(value: object, option: str, least: int, most: int, remedy: str) -> int:
+    """Return a whole number if it is one in the range."""
+    if not is_whole_number(value, least, most):
+        raise InvalidOption(f"{option}={value!r} is not a whole number from {least} to {most}.", remedy)
     return value
 
 
 def _priority(value: object) -> int:
-    return _whole_number(value, "priority", 9, "9 is served first, 0 is the default.")
+    return check_whole_number(value, "priority", 0, 9, "9 is served first, 0 is the default.")
 
 
 def _delay(value: object) -> float:

@@ -24,7 +24,7 @@ from pathlib import Path
 from pgqueue.model.errors import EmbeddedUnavailable
 
 VERSIONS = (16, 18)
-SHORTEST_LIMIT = 90  # a socket's path may take 107 bytes, its name included
+LONGEST_SOCKET_PATH = 90  # of the 107 bytes that Linux takes; other systems take fewer
 START_SECONDS = 30.0
 NOBODY = 65534
 
@@ -214,7 +214,7 @@ def _binaries(version: int) -> Path:
 
 def _short_temporary_folder() -> str:
     folder = tempfile.gettempdir()
-    return folder if len(folder) < SHORTEST_LIMIT - len("/pgq-xxxxxxxx/.s.PGSQL.5432") else "/tmp"  # noqa: S108 - the folder inside is made with a random name and mode 0700
+    return folder if len(folder) < LONGEST_SOCKET_PATH - len("/pgq-xxxxxxxx/.s.PGSQL.5432") else "/tmp"  # noqa: S108 - the folder inside is made with a random name and mode 0700
 
 
 def _unprivileged(binaries: Path, *folders: str | Path) -> tuple[tuple[str, ...], Path]:

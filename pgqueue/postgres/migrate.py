@@ -41,9 +41,8 @@ def migrate(settings: Settings, revision: str = "head") -> tuple[str, str]:
             {"name": f"{settings.schema}.migrate"},
         )
         if connection.scalar(text("select to_regnamespace(:name)"), {"name": quoted(settings.schema)}) is None:
-            connection.execute(
-                text(f"create schema {quoted(settings.schema)}")
-            )  # needs a right that its owner may lack
+            # not "if not exists": that needs the right to create one also where it exists, and its owner may lack it
+            connection.execute(text(f"create schema {quoted(settings.schema)}"))
         before = _current(connection, settings.schema)
         config = _config(settings.schema)
         config.attributes["connection"] = connection

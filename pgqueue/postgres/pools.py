@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -19,7 +20,6 @@ from pgqueue.postgres.explain import unreachable
 
 MAX_SIZE = 8
 PATIENCE = 10.0  # seconds for a connection
-TIMEOUT = 10.0
 
 SyncPool = ConnectionPool[Connection[TupleRow]]
 AsyncPool = AsyncConnectionPool[AsyncConnection[TupleRow]]
@@ -38,20 +38,19 @@ class Pools:
         self._sync: SyncPool | None = None
         self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncPool] = WeakKeyDictionary()
 
+    def _parameters(self) -> dict[str, Any]:
+        return self._settings().parameters("producer", UNPINNED)
+
+    def _options(self) -> dict[str, Any]:
+        return {"kwargs": self._parameters(), "min_size": 0, "max_size": MAX_SIZE, "timeout": PATIENCE}
+
     def sync(self) -> SyncPool:
         """Return the process's pool."""
         with self._lock:
             if self._pid != os.getpid():
                 self._forget()
             if self._sync is None:
-                self._sync = ConnectionPool(
-                    kwargs=self._settings().parameters("producer", UNPINNED),
-                    min_size=0,
-                    max_size=MAX_SIZE,
-                    timeout=PATIENCE,
-                    open=True,
-                    check=ConnectionPool.check_connection,
-                )
+                self._sync = ConnectionPool(**self._options(), open=True, check=ConnectionPool.check_connection)
             return self._sync
 
     async def loop(self) -> AsyncPool:
@@ -63,21 +62,15 @@ class Pools:
             pool = self._async.get(running)
             if pool is None:
                 pool = self._async[running] = AsyncConnectionPool(
-                    kwargs=self._settings().parameters("producer", UNPINNED),
-                    min_size=0,
-                    max_size=MAX_SIZE,
-                    timeout=PATIENCE,
-                    open=False,
-                    check=AsyncConnectionPool.check_connection,
+                    **self._options(), open=False, check=AsyncConnectionPool.check_connection
                 )
         await pool.open()
         return pool
 
     def cause(self) -> BackendUnavailable:
         """Say why the pool gave no connection: the database's own words, or that all are in use."""
-        parameters = {**self._settings().parameters("producer", UNPINNED), "connect_timeout": 2}
         try:
-            psycopg.connect(**parameters).close()
+            psycopg.connect(**{**self._parameters(), "connect_timeout": 2}).close()
         except psycopg.OperationalError as error:
             return unreachable(error)
         return BackendUnavailable(

@@ -1,8 +1,8 @@
 """The claimer keeps the buffers filled, and sleeps without missing a job.
 
 A queue is hot while claims find jobs. When one finds too few, the queue is put to rest: the worker asks to be notified
-(``doze``), looks once more, and then looks by itself only at every poll. It keeps asking for notifications until a claim
-comes back full, so that a trickle of jobs costs one claim each and a flood costs its enqueuers no notification.
+(``doze``), looks once more, and then looks by itself only at every poll. It keeps asking for notifications until two
+claims in a row come back full, so that a trickle of jobs costs one claim each and a flood costs its enqueuers no notification.
 
 How much is buffered ahead follows the measured pace: what the slots will take within a tenth of a second. Jobs that wait
 longer than a second because all slots are held up are handed back.

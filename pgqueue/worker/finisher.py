@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pgqueue.backend import Outcome, WorkerBackend
+from pgqueue.backend import Answer, Outcome, WorkerBackend
 from pgqueue.model.errors import InvalidPayload
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.service import Service
@@ -113,11 +113,12 @@ class Finisher(Service):
         holdings, now = self._state.holdings, self._state.clock()
         answers = await self._backend.finish(batch, emptied, now)
         holdings.emptied -= emptied
-        locked = [outcome for outcome, answer in zip(batch, answers, strict=True) if answer == "locked"]
-        lost = [outcome for outcome, answer in zip(batch, answers, strict=True) if answer == "lost"]
-        holdings.answered(o for o, answer in zip(batch, answers, strict=True) if answer != "locked")
-        self._unsettled.extend(outcome for outcome in lost if outcome.started is not None)
-        return locked
+        by_answer: dict[Answer, list[Outcome]] = {"done": [], "lost": [], "locked": []}
+        for outcome, answer in zip(batch, answers, strict=True):
+            by_answer[answer].append(outcome)
+        holdings.answered([*by_answer["done"], *by_answer["lost"]])
+        self._unsettled.extend(outcome for outcome in by_answer["lost"] if outcome.started is not None)
+        return by_answer["locked"]
 
     async def _settle(self) -> None:
         """Tell of outcomes that changed nothing, unless an earlier write whose answer was lost had recorded them."""

@@ -70,15 +70,10 @@ class Heartbeat:
             except Exception as error:  # noqa: BLE001 - told, and tried again
                 self._failures += 1
                 pause = min(back_off(self._failures), self._state.timing.beat)
-                self._call(self._tell, error, pause)
+                self._call(self._events.tell_failure, self.name, error, pause)
             self._due.wait(pause)
             self._due.clear()
         self._heart.close()
-
-    def _tell(self, error: Exception, pause: float) -> None:
-        self._events.emit(
-            "service.failed", service=self.name, error=f"{type(error).__name__}: {error}", again_in=round(pause, 2)
-        )
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the event loop is gone

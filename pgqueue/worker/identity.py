@@ -97,8 +97,7 @@ class Identity:
             try:
                 await errand()
             except Exception as error:  # noqa: BLE001 - told
-                again_in = self._state.timing.beat
-                self._events.emit("service.failed", service=name, error=repr(error), again_in=again_in)
+                self._events.tell_failure(name, error, self._state.timing.beat)
 
         if name not in self._errands or self._errands[name].done():
             self._errands[name] = asyncio.create_task(run(), name=f"pgqueue {name}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pgqueue.model.durations import Duration, seconds
 from pgqueue.model.errors import InvalidOption
-from pgqueue.model.options import check_queue
+from pgqueue.model.options import check_queue, check_whole_number, is_whole_number
 from pgqueue.worker.state import Timing
 
 MOST_SLOTS = 10_000
@@ -35,7 +35,7 @@ def check_weights(
         raise InvalidOption("A worker without a queue has nothing to do.", "Name a queue, or leave the option out.")
     for queue, weight in chosen.items():
         check_queue(queue)
-        if not isinstance(weight, int) or isinstance(weight, bool) or not 1 <= weight <= MOST_WEIGHT:
+        if not is_whole_number(weight, 1, MOST_WEIGHT):
             raise InvalidOption(
                 f"The weight {weight!r} of {queue!r} is not from 1 to {MOST_WEIGHT}.", "Leave the queue out to skip it."
             )
@@ -48,11 +48,7 @@ def check_concurrency(value: object) -> int:
     Raises:
         InvalidOption: It is no whole number from 1 to 10,000.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SLOTS:
-        raise InvalidOption(
-            f"concurrency={value!r} is not a whole number from 1 to {MOST_SLOTS}.", "Leave it out for 100."
-        )
-    return value
+    return check_whole_number(value, "concurrency", 1, MOST_SLOTS, "Leave it out for 100.")
 
 
 def timing_of(stop_timeout: Duration) -> Timing:

@@ -83,8 +83,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - told, and tried again
             self._failures += 1
             pause = back_off(self._failures)
-            reason = f"{type(error).__name__}: {error}"
-            self.events.emit("service.failed", service=self.name, error=reason, again_in=round(pause, 2))
+            self.events.tell_failure(self.name, error, pause)
         return pause
 
     async def _sleep(self, pause: float | None) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 from pgqueue.backend import Outcome
-from pgqueue.model.errors import InvalidArguments
 from pgqueue.model.job import ClaimedJob
 from pgqueue.tasks import CURRENT, Declaration, JobContext, Registry
 from pgqueue.telemetry.events import Events
@@ -124,7 +123,7 @@ class Slots:
             try:
                 await self._run(slot, job, now)
             except Exception as error:  # noqa: BLE001 - such as a retry policy that raises: the job must not hang
-                self._return(job, error)
+                self._return(job, now, error)
             slot.job = None
             if differs(contextvars.copy_context(), clean) or (this is not None and this.cancelling()):
                 return
@@ -206,12 +205,11 @@ class Slots:
         assert error is not None
         return judge(error, job, task.retry)
 
-    def _return(self, job: ClaimedJob, error: Exception) -> None:
-        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", RETURN_PAUSE, None, describe(error)))
-        self._events.emit("service.failed", service="slot", error=repr(error), again_in=RETURN_PAUSE)
+    def _return(self, job: ClaimedJob, started: float, error: Exception) -> None:
+        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", RETURN_PAUSE, started, describe(error)))
+        self._events.tell_failure("slot", error, RETURN_PAUSE)
 
     def _put_off(self, job: ClaimedJob) -> None:
         pause = unknown_task_pause(job)
-        error = describe(InvalidArguments(f"No task {job.task!r} is declared here.", "Deploy a worker that knows it."))
-        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, error))
+        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, None))
         self._events.emit("job.unknown_task", job=job.id, task=job.task, queue=job.queue, again_in=pause)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
+import secrets
 import socket
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -106,7 +106,7 @@ class WorkerState:
 
 def random_id() -> int:
     """Return a positive random bigint; leases and workers have such ids, because those from a sequence can come back."""
-    return random.SystemRandom().getrandbits(62) + 1
+    return secrets.randbits(62) + 1
 
 
 def describe_worker(weights: Mapping[str, int], concurrency: int, version: str) -> WorkerInfo:

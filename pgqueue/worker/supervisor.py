@@ -109,9 +109,9 @@ class Worker:
         self.state.claiming = False
         self._claimer.hand_back()
         await self._within(self.state.timing.hard_stop, self._claimer.stop())
-        self._claimer.hand_back()
+        self._claimer.hand_back()  # what a claim under way has brought since
         forced = await self._end_jobs()
-        self._claimer.hand_back()
+        self._claimer.hand_back()  # what one brought that did not answer in time
         await self._within(self.state.timing.hard_stop, self._sign_off())
         self.events.emit("worker.stopped", worker=self.state.info.name, released=forced)
         return EXIT_FORCED if forced else EXIT_CLEAN
@@ -186,7 +186,7 @@ class Worker:
         try:
             await self._backend.leave()
         except Exception as error:  # noqa: BLE001 - told; whoever sweeps does it for us
-            self.events.emit("service.failed", service="leave", error=repr(error))
+            self.events.tell_failure("leave", error)
         finally:
             await self._backend.close()
 

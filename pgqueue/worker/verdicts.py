@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pgqueue.backend import Verdict
 from pgqueue.model.durations import seconds
-from pgqueue.model.errors import GiveUp, InvalidOption, RetryAfter, Snooze
+from pgqueue.model.errors import GiveUp, InvalidOption, RetryAfter, Snooze, message_of
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.retry import RetryPolicy
 
@@ -60,14 +60,10 @@ def describe(error: BaseException) -> str:
     """Return an exception as JSON of type, message and traceback, made storable and of bounded size."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    try:
-        message = str(error)
-    except BaseException as broken:  # noqa: BLE001 - a handler's exception may be anything
-        message = f"(its message cannot be shown: {type(broken).__name__})"
     return json.dumps(
         {
             "type": name,
-            "message": _storable(message[:LONGEST_MESSAGE]),
+            "message": _storable(message_of(error)[:LONGEST_MESSAGE]),
             "traceback": _storable(_trace(error)[-LONGEST_TRACEBACK:]),
         }
     )
@@ -82,7 +78,7 @@ def summarise(described: str | None) -> str:
 def _trace(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
-    except BaseException as broken:  # noqa: BLE001 - as above
+    except BaseException as broken:  # noqa: BLE001 - a handler's exception may be anything
         return f"(no traceback: {type(broken).__name__})"
 
 

@@ -15,7 +15,7 @@ from pgqueue.telemetry.events import Event, Events
 from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.state import Timing, WorkerState, describe_worker
 from tests.support import Watch
-from tests.worker.harness import ENDED, Heard, timed
+from tests.worker.harness import ENDED, Heard, errors_of, runs_of, timed
 
 
 class BrokenPolicy(RetryPolicy):
@@ -26,7 +26,7 @@ class BrokenPolicy(RetryPolicy):
 
 
 async def test_a_retry_policy_that_raises_costs_no_slot_and_leaves_no_job_hanging(
-    pgq: PgQueue[None], watch: Watch
+    pgq: PgQueue[None], watch: Watch, database: psycopg.Connection
 ) -> None:
     @pgq.task(retry=BrokenPolicy())
     async def fail() -> None:
@@ -40,6 +40,8 @@ async def test_a_retry_policy_that_raises_costs_no_slot_and_leaves_no_job_hangin
     async with pgq.worker(concurrency=1):
         await heard.wait("service.failed")
         await watch.auntil("select state = 'scheduled' and attempt = 0 from pgqueue.all_jobs where id = %s", job.id)
+        assert runs_of(database, job.id) == [(1, 0, "release")], "its handler ran, and that is recorded"
+        assert errors_of(database, job.id) == [("ZeroDivisionError", "")]
         work.enqueue()
         await watch.auntil(ENDED, 1, "succeeded")
 
