@@ -1,0 +1,15 @@
+-- Keys: who may run once. The table stands since 0001.
+
+-- Expired keys are swept; most keys have no end.
+create index job_key_until on {schema}.job_key (until) where until < 'infinity';
+
+-- The key of a task and its arguments, or of some of them. The one place where it is computed.
+create function {schema}.unique_key(task text, args jsonb default '{}', names text[] default null) returns text
+language sql immutable parallel safe set search_path = pg_catalog as $$
+  select 'unique:' || encode(sha256(convert_to(task || chr(10) || coalesce((
+    select jsonb_object_agg(e.key, e.value) from jsonb_each(args) e where names is null or e.key = any(names)
+  ), '{}')::text, 'UTF8')), 'hex')
+$$;
+
+-- An operator may act under any name; the database role that did it stands beside it.
+alter table {schema}.operator_action add column role text not null default session_user;

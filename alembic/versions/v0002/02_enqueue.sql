@@ -1,0 +1,183 @@
+-- Enqueue: jobs that share a key, jobs stored by a codec, many jobs from SQL. Replaces what 0001 made.
+
+drop function {schema}.enqueue(text, jsonb, text, integer, interval, timestamptz, integer, interval, jsonb, text[]),
+  {schema}.check_job(text, jsonb, text, integer, interval, timestamptz, integer, interval, jsonb, text[]),
+  {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[]);
+
+-- Write jobs and their places.
+--   parameters  parallel arrays; a null element means the default; p_id null: drawn here; p_more: headers, tags, metadata,
+--               retry, deadline, expires_at, has_key, and codec with body (base64) instead of args
+--   result      ids in the order given
+--   rows locked none but the new ones
+--   states      - -> ready | scheduled; decided once, by the clock at the write of the job
+--   index       none
+create function {schema}.enqueue_jobs(
+  p_queue text[], p_task text[], p_args jsonb[], p_priority integer[], p_delay float8[], p_run_at timestamptz[],
+  p_max_retries integer[], p_timeout_ms integer[], p_more jsonb[], p_id bigint[] default null
+) returns setof bigint language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+  return query
+  with wanted as materialized (
+    select coalesce(w.id, nextval('{schema}.job_id_seq')) as id,
+      w.queue, w.task, w.args, w.priority, w.delay, w.run_at, w.max_retries, w.timeout_ms, w.more
+    from unnest(p_id, p_queue, p_task, p_args, p_priority, p_delay, p_run_at, p_max_retries, p_timeout_ms, p_more)
+      as w(id, queue, task, args, priority, delay, run_at, max_retries, timeout_ms, more)
+  ), written as (
+    insert into {schema}.job (id, run_at, timeout_ms, max_retries, priority, has_key, queue, task, args, body, codec,
+                              headers, tags, metadata, retry, deadline, expires_at)
+    overriding system value
+    select w.id, coalesce(w.run_at, clock_timestamp() + coalesce(w.delay, 0) * interval '1 s'),
+      coalesce(w.timeout_ms, 1800000), coalesce(w.max_retries, 25), coalesce(w.priority, 0), coalesce(w.more ? 'has_key', false),
+      coalesce(w.queue, 'default'), w.task, w.args, decode(w.more ->> 'body', 'base64'), w.more ->> 'codec',
+      w.more -> 'headers', case when w.more ? 'tags' then array(select jsonb_array_elements_text(w.more -> 'tags')) end,
+      w.more -> 'metadata', w.more -> 'retry', (w.more ->> 'deadline')::timestamptz, (w.more ->> 'expires_at')::timestamptz
+    from wanted w
+    returning id, queue, priority, run, run_at, run_at <= clock_timestamp() as due
+  ), now_ready as (
+    insert into {schema}.ready (queue, priority, job_id, run)
+    select w.queue, w.priority, w.id, w.run from written w where w.due
+  ), later as (
+    insert into {schema}.scheduled (queue, due_at, job_id, run)
+    select w.queue, w.run_at, w.id, w.run from written w where not w.due
+  ), told as materialized (
+    select count({schema}.wake(q.queue, q.due_at)) as queues
+    from (select w.queue, min(w.run_at) as due_at from written w group by w.queue) q
+  )
+  select w.id from wanted w, told order by w.id;
+end $$;
+
+-- Put new contents into a waiting job; its place follows its new time.
+--   result      false when the job runs or has ended: then nothing changed
+--   rows locked job (waits); the caller holds its key
+--   states      ready | scheduled -> ready | scheduled
+--   index       job_pkey, scheduled_order; a ready entry is left to vanish at the claim
+create function {schema}.replace_job(
+  p_id bigint, p_task text, p_args jsonb, p_priority integer, p_delay float8, p_run_at timestamptz, p_max_retries integer,
+  p_timeout_ms integer, p_more jsonb
+) returns boolean language plpgsql volatile set search_path = pg_catalog as $$
+declare
+  old {schema}.job;
+  fresh {schema}.job;
+begin
+  select * into old from {schema}.job j where j.id = p_id for update;
+  if not found or exists (
+    select from {schema}.lease l cross join lateral unnest(l.job_ids, l.runs) x(id, run)
+    where l.job_ids @> array[p_id] and x.id = p_id and x.run = old.run
+  ) then
+    return false;
+  end if;
+  delete from {schema}.scheduled s where s.queue = old.queue and s.due_at = old.run_at and s.job_id = p_id and s.run = old.run;
+  update {schema}.job j set run = old.run + 1, attempt = 0, crashes = 0,
+    run_at = coalesce(p_run_at, clock_timestamp() + coalesce(p_delay, 0) * interval '1 s'),
+    timeout_ms = coalesce(p_timeout_ms, 1800000), max_retries = coalesce(p_max_retries, 25), priority = coalesce(p_priority, 0),
+    has_key = coalesce(p_more ? 'has_key', false), task = p_task, args = p_args,
+    body = decode(p_more ->> 'body', 'base64'), codec = p_more ->> 'codec', headers = p_more -> 'headers',
+    tags = case when p_more ? 'tags' then array(select jsonb_array_elements_text(p_more -> 'tags')) end,
+    metadata = p_more -> 'metadata', retry = p_more -> 'retry', deadline = (p_more ->> 'deadline')::timestamptz,
+    expires_at = (p_more ->> 'expires_at')::timestamptz
+  where j.id = p_id returning j.* into fresh;
+  if fresh.run_at <= clock_timestamp() then
+    insert into {schema}.ready (queue, priority, job_id, run) values (fresh.queue, fresh.priority, fresh.id, fresh.run);
+  else
+    insert into {schema}.scheduled (queue, due_at, job_id, run) values (fresh.queue, fresh.run_at, fresh.id, fresh.run);
+  end if;
+  perform {schema}.wake(fresh.queue, fresh.run_at);
+  return true;
+end $$;
+
+-- Take a key for a job, or find who holds it. Looks before it writes, so that a conflict takes no lock.
+--   result      the holder: p_id when the key is taken now
+--   rows locked job_key: the new row; with p_lock the holder's (waits); another open transaction with the same key is waited for
+--   states      none
+--   index       job_key_pkey
+create function {schema}.take_key(p_queue text, p_key text, p_id bigint, p_scope text, p_seconds float8, p_lock boolean)
+returns bigint language plpgsql volatile set search_path = pg_catalog as $$
+declare
+  holder bigint;
+begin
+  loop
+    if p_lock then
+      select k.job_id into holder from {schema}.job_key k
+      where k.queue = p_queue and k.key = p_key and k.until > clock_timestamp() for update;
+    else
+      select k.job_id into holder from {schema}.job_key k
+      where k.queue = p_queue and k.key = p_key and k.until > clock_timestamp();
+    end if;
+    if found then
+      return holder;
+    end if;
+    insert into {schema}.job_key as k (queue, key, job_id, scope, until)
+    values (p_queue, p_key, p_id, p_scope, coalesce(clock_timestamp() + p_seconds * interval '1 s', 'infinity'))
+    on conflict (queue, key) do update set (job_id, scope, until) = (excluded.job_id, excluded.scope, excluded.until)
+    where k.until <= clock_timestamp();
+    if found then
+      return p_id;
+    end if;
+  end loop;  -- somebody took it between the look and the insert: the next look sees who
+end $$;
+
+-- Write jobs of which some share a key with a live one. Keys are taken in their order, so that two batches never wait for
+-- each other; of equal keys in a batch one wins: the last that replaces, else the first.
+--   parameters  as enqueue_jobs; p_key: null, or {key | names, scope, seconds, on_conflict: skip | raise | replace}
+--   result      per job, in the order given: its id or the holder's, and created | held | replaced | refused;
+--               when one is refused, nothing is written
+--   rows locked job_key (waits for open transactions with the same key), job of a replaced one (waits)
+--   states      - -> ready | scheduled; ready | scheduled -> ready | scheduled
+--   index       job_key_pkey, job_pkey
+create function {schema}.enqueue_keyed(
+  p_queue text[], p_task text[], p_args jsonb[], p_priority integer[], p_delay float8[], p_run_at timestamptz[],
+  p_max_retries integer[], p_timeout_ms integer[], p_more jsonb[], p_key jsonb[]
+) returns table (id bigint, outcome text) language plpgsql volatile security definer set search_path = pg_catalog as $$
+#variable_conflict use_column
+declare
+  ids bigint[] := array(select nextval('{schema}.job_id_seq') from generate_subscripts(p_task, 1));
+  holders bigint[] := ids;
+  outcomes text[] := array_fill('created'::text, array[coalesce(array_length(p_task, 1), 0)]);
+  more jsonb[] := p_more;
+  winner bigint;
+  item record;
+begin
+  for item in
+    select w.*, row_number() over (partition by w.queue, w.key order by case when w.on_conflict = 'replace' then -w.ord else w.ord end) = 1 as wins
+    from (
+      select k.ord, coalesce(p_queue[k.ord], 'default') collate "C" as queue,
+        coalesce(k.key ->> 'key', {schema}.unique_key(p_task[k.ord], p_args[k.ord],
+          case when k.key ? 'names' then array(select jsonb_array_elements_text(k.key -> 'names')) end)) collate "C" as key,
+        coalesce(k.key ->> 'scope', 'finished') as scope, coalesce(k.key ->> 'on_conflict', 'skip') as on_conflict,
+        coalesce((k.key ->> 'seconds')::float8, case when k.key ->> 'scope' = 'retention' then 7776000 end) as seconds
+      from unnest(p_key) with ordinality k(key, ord) where k.key is not null
+    ) w
+    order by w.queue, w.key, wins desc, w.ord
+  loop
+    if item.wins then
+      winner := {schema}.take_key(item.queue, item.key, ids[item.ord], item.scope, item.seconds, item.on_conflict = 'replace');
+    end if;
+    holders[item.ord] := winner;
+    if item.scope in ('started', 'finished') then
+      more[item.ord] := coalesce(more[item.ord], '{}') || '{"has_key": true}';
+    end if;
+    if winner <> ids[item.ord] then
+      outcomes[item.ord] := case
+        when item.on_conflict = 'raise' then 'refused'
+        when item.on_conflict = 'replace' and item.wins then 'replaced'
+        else 'held' end;
+    end if;
+  end loop;
+  if 'refused' = any(outcomes) then
+    delete from {schema}.job_key k where k.job_id = any(ids);
+  else
+    for item in select o.ord from unnest(outcomes) with ordinality o(outcome, ord) where o.outcome = 'replaced' order by holders[o.ord] loop
+      if not {schema}.replace_job(holders[item.ord], p_task[item.ord], p_args[item.ord], p_priority[item.ord], p_delay[item.ord],
+          p_run_at[item.ord], p_max_retries[item.ord], p_timeout_ms[item.ord], more[item.ord]) then
+        outcomes[item.ord] := 'held';
+      end if;
+    end loop;
+    perform {schema}.enqueue_jobs(
+      array_agg(p_queue[o.ord] order by o.ord), array_agg(p_task[o.ord] order by o.ord), array_agg(p_args[o.ord] order by o.ord),
+      array_agg(p_priority[o.ord] order by o.ord), array_agg(p_delay[o.ord] order by o.ord), array_agg(p_run_at[o.ord] order by o.ord),
+      array_agg(p_max_retries[o.ord] order by o.ord), array_agg(p_timeout_ms[o.ord] order by o.ord),
+      array_agg(more[o.ord] order by o.ord), array_agg(ids[o.ord] order by o.ord))
+    from unnest(outcomes) with ordinality o(outcome, ord) where o.outcome = 'created';
+  end if;
+  return query select r.id, r.outcome from unnest(holders, outcomes) with ordinality r(id, outcome, ord) order by r.ord;
+end $$;

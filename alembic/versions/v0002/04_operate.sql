@@ -1,0 +1,40 @@
+-- Operators' verbs run with the rights of the owner, so that a role needs no more than the right to call them.
+
+alter function {schema}.cancel_jobs(bigint[]) security definer set search_path = pg_catalog;
+alter function {schema}.cancel(bigint) security definer set search_path = pg_catalog;
+alter function {schema}.retry(bigint) security definer set search_path = pg_catalog;
+alter function {schema}.pause(text) security definer set search_path = pg_catalog;
+alter function {schema}.resume(text) security definer set search_path = pg_catalog;
+alter function {schema}.adopt() security definer set search_path = pg_catalog;
+alter function {schema}.actor() set search_path = pg_catalog;
+alter function {schema}.wake(text, timestamptz) set search_path = pg_catalog;
+alter function {schema}.channel() set search_path = pg_catalog;
+
+-- Where jobs stand.
+--   parameters  ids; xids: parallel, the transaction that enqueued each (null: it is known to be committed)
+--   result      id, and its state; uncommitted: that transaction is still open; rolled back; or not found
+--   rows locked none
+--   states      none
+--   index       job_pkey, scheduled_order, job_history_pkey from the newest partition on
+create function {schema}.job_states(p_ids bigint[], p_xids bigint[] default null) returns table (id bigint, state text)
+language sql stable security definer set search_path = pg_catalog as $$
+  with held as materialized (
+    select x.id, x.run from {schema}.lease l cross join lateral unnest(l.job_ids, l.runs) x(id, run)
+    where l.job_ids && p_ids and x.id = any(p_ids)
+  )
+  select w.id, coalesce(
+    case when held.id is not null then 'running' when later.found then 'scheduled' when j.id is not null then 'ready' end,
+    ended.state,
+    case pg_xact_status(w.xid::text::xid8) when 'in progress' then 'uncommitted' when 'aborted' then 'rolled back' else 'not found' end,
+    'not found')
+  from unnest(p_ids, p_xids) w(id, xid)
+  left join {schema}.job j on j.id = w.id
+  left join held on held.id = j.id and held.run = j.run
+  left join lateral (
+    select true as found from {schema}.scheduled s
+    where s.queue = j.queue and s.due_at = j.run_at and s.job_id = j.id and s.run = j.run limit 1
+  ) later on true
+  left join lateral (
+    select h.state from {schema}.job_history h where j.id is null and h.id = w.id order by h.finished_at desc limit 1
+  ) ended on true
+$$;

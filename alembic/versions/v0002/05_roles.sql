@@ -1,0 +1,87 @@
+-- Roles: producer, worker, auditor, admin. Nobody may call a function to whom no role was granted.
+
+revoke execute on all functions in schema {schema} from public;
+
+-- Drop a partition of history that is over, for a worker that does not own it: it cannot detach CONCURRENTLY. Gives up
+-- after a moment rather than stall the finishers behind an auditor's open report.
+--   rows locked the parent, exclusively, for as long as a detach takes
+create function {schema}.retire_partition(p_partition text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog set lock_timeout = '50ms' as $$
+declare
+  parent text := substring(p_partition from '^(job_history|job_attempt)_[0-9]{8}$');
+begin
+  if parent is null or to_date(right(p_partition, 8), 'YYYYMMDD') >= (now() at time zone 'UTC')::date - 1 then
+    raise exception '% is not a partition of history that is over. Pass one older than yesterday.', quote_literal(p_partition)
+      using errcode = 'invalid_parameter_value';
+  end if;
+  execute format('alter table {schema}.%I detach partition {schema}.%I', parent, p_partition);
+  execute format('drop table {schema}.%I', p_partition);
+end $$;
+revoke execute on function {schema}.retire_partition from public;
+
+-- What each role may do; tables include views. Privileges that this server does not know are left out.
+create function {schema}.role_grants() returns table (roles text[], privileges text, kind text, objects text[])
+language sql stable set search_path = pg_catalog as $$
+  values
+    ('{producer,worker}'::text[], 'execute', 'function',
+      '{enqueue,enqueue_many,enqueue_jobs,enqueue_keyed,unique_key,job_states}'::text[]),
+    ('{auditor,admin}', 'execute', 'function', '{unique_key,job_states}'),
+    ('{auditor,admin}', 'select', 'table',
+      '{all_jobs,all_attempts,queue_stats,misplaced_jobs,job_history,job_attempt,job_key,operator_action,queue,worker,worker_log,
+        job_progress,schedule,schedule_tick,migration}'),
+    ('{admin}', 'execute', 'function', '{cancel,cancel_jobs,retry,pause,resume,adopt}'),
+    ('{worker}', 'execute', 'function', '{channel,wake,make_partitions,retire_partition}'),
+    ('{worker}', 'usage', 'sequence', '{ready_seq,job_id_seq}'),
+    ('{worker}', 'select, insert, update, delete', 'table',
+      '{job,ready,scheduled,lease,job_key,worker,worker_idle,worker_log,job_signal,job_progress}'),
+    ('{worker}', 'select, insert, update', 'table', '{queue}'),
+    ('{worker}', 'select, insert', 'table', '{job_history,job_attempt}'),
+    ('{worker}', 'select', 'table', '{home}'),
+    ('{worker}', case when current_setting('server_version_num')::int >= 170000 then 'maintain' end, 'table',
+      '{ready,scheduled,lease,job,worker,worker_idle}')
+$$;
+revoke execute on function {schema}.role_grants from public;
+
+-- Grant a role of ours to a role of the database, or take it away. Call it again after a migration.
+--   result      how many privileges were granted or taken
+create function {schema}.change_access(p_role text, p_name text, p_grant boolean) returns integer
+language plpgsql volatile set search_path = pg_catalog as $$
+declare
+  item record;
+  changed integer := 0;
+  schema_name text := (select n.nspname from pg_namespace n where n.oid = '{schema}'::regnamespace);
+  verb text := case when p_grant then 'grant %s on %s %I.%I to %I' else 'revoke %s on %s %I.%I from %I' end;
+begin
+  if p_role is null or p_role not in ('producer', 'worker', 'auditor', 'admin') then
+    raise exception '% is not a role. The roles are producer, worker, auditor and admin.', coalesce(quote_literal(p_role), 'null')
+      using errcode = 'invalid_parameter_value';
+  end if;
+  if not exists (select from pg_roles r where r.rolname = p_name) then
+    raise exception 'The database has no role %. Create it first: create role ... login.', coalesce(quote_literal(p_name), 'null')
+      using errcode = 'undefined_object';
+  end if;
+  if p_grant then
+    execute format('grant usage on schema %I to %I', schema_name, p_name);
+  end if;
+  for item in
+    select g.privileges, g.kind, o.object from {schema}.role_grants() g, unnest(g.objects) o(object)
+    where p_role = any(g.roles) and g.privileges is not null
+  loop
+    execute format(verb, item.privileges, item.kind, schema_name, item.object, p_name);
+    changed := changed + 1;
+  end loop;
+  insert into {schema}.operator_action (actor, action, outcome, detail)
+  values ({schema}.actor(), case when p_grant then 'grant' else 'revoke' end, p_role || ' ' || p_name, jsonb_build_object('role', p_role, 'name', p_name));
+  return changed;
+end $$;
+revoke execute on function {schema}.change_access from public;
+
+create function {schema}.grant_access(role text, name text) returns integer language sql volatile set search_path = pg_catalog as $$
+  select {schema}.change_access(role, name, true)
+$$;
+revoke execute on function {schema}.grant_access from public;
+
+create function {schema}.revoke_access(role text, name text) returns integer language sql volatile set search_path = pg_catalog as $$
+  select {schema}.change_access(role, name, false)
+$$;
+revoke execute on function {schema}.revoke_access from public;

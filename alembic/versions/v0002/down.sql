@@ -1,0 +1,22 @@
+-- Drops what revision 0002 made or replaced; 0001's functions are made again by their own file.
+drop function {schema}.revoke_access(text, text), {schema}.grant_access(text, text), {schema}.change_access(text, text, boolean),
+  {schema}.role_grants(), {schema}.retire_partition(text), {schema}.job_states(bigint[], bigint[]), {schema}.enqueue_many(jsonb),
+  {schema}.job_fields(),
+  {schema}.enqueue(text, jsonb, text, integer, interval, timestamptz, integer, interval, jsonb, text[], text, text, interval, text),
+  {schema}.key_of(text, text, interval, text), {schema}.more_of(jsonb, text[]),
+  {schema}.check_job(text, jsonb, text, integer, interval, timestamptz, integer, interval, jsonb, text[], text, text, interval, text, text),
+  {schema}.enqueue_keyed(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[], jsonb[]),
+  {schema}.take_key(text, text, bigint, text, float8, boolean),
+  {schema}.replace_job(bigint, text, jsonb, integer, float8, timestamptz, integer, integer, jsonb),
+  {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[], bigint[]),
+  {schema}.unique_key(text, jsonb, text[]), {schema}.wake(text, timestamptz), {schema}.channel();
+alter function {schema}.cancel_jobs(bigint[]) security invoker reset search_path;
+alter function {schema}.cancel(bigint) security invoker reset search_path;
+alter function {schema}.retry(bigint) security invoker reset search_path;
+alter function {schema}.pause(text) security invoker reset search_path;
+alter function {schema}.resume(text) security invoker reset search_path;
+alter function {schema}.adopt() security invoker reset search_path;
+alter function {schema}.actor() reset search_path;
+alter table {schema}.operator_action drop column role;
+drop index {schema}.job_key_until;
+grant execute on all functions in schema {schema} to public;
