@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgqueue.postgres.revision import run
+from pgqueue.postgres.revisions import run
 
 revision = "0001"
 down_revision = None
@@ -15,8 +15,7 @@ FILES = Path(__file__).parent / "v0001"
 
 
 def upgrade() -> None:
-    for file in sorted(FILES.glob("[0-9]*.sql")):
-        run(file)
+    run(*sorted(FILES.glob("[0-9]*.sql")))
 
 
 def downgrade() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_QUOTE = "$pgqueue_revision$"
+
 
 def run(*files: Path) -> None:
     """Execute files in the migration that runs now: no bind parameters, so that % and : in their text mean nothing."""
@@ -17,4 +19,9 @@ def run(*files: Path) -> None:
             context.impl.static_output(text)
         else:
             assert context.connection is not None
-            context.connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+            context.connection.exec_driver_sql(_one_statement(text), execution_options={"no_parameters": True})
+
+
+def _one_statement(text: str) -> str:
+    """Return the file as a single statement: an application's own driver may take no more at a time, as asyncpg."""
+    return f"do $$ begin execute {_QUOTE}{text}{_QUOTE}; end $$"
