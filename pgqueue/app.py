@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import update_wrapper
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -74,6 +75,16 @@ class LazyProducer:
         """Close the event loop's pool."""
         if self._producer is not None:
             await self._producer.aclose()
+
+    @contextmanager
+    def anew(self) -> Iterator[None]:
+        """Resolve again, with pools of their own, for the length of a ``with`` block."""
+        before, self._producer = self._producer, None
+        try:
+            yield
+        finally:
+            self.close()
+            self._producer = before
 
 
 class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
@@ -242,6 +253,21 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
             events=self.events,
             deps=self._deps() if self._deps is not None else None,
         )
+
+    @property
+    def tasks(self) -> Registry:
+        """The declared tasks, by name."""
+        return self._tasks
+
+    @contextmanager
+    def working_on(self, dsn: str) -> Iterator[None]:
+        """Work on another database for the length of a ``with`` block, as tests do; afterwards as before."""
+        before, self._dsn = self._dsn, dsn
+        try:
+            with self._lazy_producer.anew():
+                yield
+        finally:
+            self._dsn = before
 
     def close(self) -> None:
         """Close the pool of this process."""
