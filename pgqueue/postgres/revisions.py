@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_QUOTE = "$pgqueue_revision$"
+_BLOCK, _TEXT = "$pgqueue_block$", "$pgqueue_text$"
 
 
 def run(*files: Path) -> None:
@@ -24,4 +24,4 @@ def run(*files: Path) -> None:
 
 def _one_statement(text: str) -> str:
     """Return the file as a single statement: an application's own driver may take no more at a time, as asyncpg."""
-    return f"do $$ begin execute {_QUOTE}{text}{_QUOTE}; end $$"
+    return f"do {_BLOCK} begin execute {_TEXT}{text}{_TEXT}; end {_BLOCK}"
