@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pgqueue.app import PgQueue
 from pgqueue.model.errors import (
     BackendUnavailable,
@@ -25,6 +27,9 @@ from pgqueue.model.states import JobState
 from pgqueue.postgres.embedded import EmbeddedServer, embedded
 from pgqueue.tasks import AsyncTask, JobContext, SyncTask, Task, current
 from pgqueue.version import __version__
+
+if TYPE_CHECKING:
+    from pgqueue.contrib.sqlalchemy import metadata
 
 __all__ = [
     "AsyncTask",
@@ -54,4 +59,15 @@ __all__ = [
     "__version__",
     "current",
     "embedded",
+    "metadata",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import SQLAlchemy only for those who ask for ``pgqueue.metadata``."""
+        if name == "metadata":
+            from pgqueue.contrib.sqlalchemy import metadata
+
+            return metadata
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""What makes pgqueue at home in other libraries."""
