@@ -1,4 +1,4 @@
-"""The public views as SQLAlchemy tables, to be asked in Core or mapped by an ORM."""
+"""The public views as SQLAlchemy tables."""
 
 from __future__ import annotations
 
