@@ -1,0 +1,1 @@
+"""Tests of what pgqueue gives to other people's tests."""
