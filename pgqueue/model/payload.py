@@ -5,26 +5,37 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from functools import cached_property
+from inspect import Parameter
+from types import SimpleNamespace
+from typing import Any, get_args, get_origin, get_type_hints
 
-from pgqueue.model.annotations import fits
+from typing_extensions import Unpack
+
+from pgqueue.model.annotations import fits, shown
+from pgqueue.model.conversion import Converter, Misfit, reason, short, wrong_type
+from pgqueue.model.converters import FLOAT, converter_of
 from pgqueue.model.errors import InvalidArguments, InvalidPayload, TaskError
 
 _read = json.JSONDecoder().raw_decode
 LARGEST_PAYLOAD = 1024 * 1024
+LARGEST_RESULT = 64 * 1024
+DEEPEST_PAYLOAD = 200  # levels of lists and objects; a worker's stack must have room to read them
 
-_REMEDY = "Pass what JSON can hold (text, numbers, booleans, None, lists, dicts), such as a key of the stored object."
+_VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_CONVERTED = "datetime, UUID, Decimal, bytes, an enum, a dataclass or a model"
 
 
 class CallShape:
-    """A function's signature: binds calls to it, writes and reads their arguments.
+    """A function's signature: binds calls to it, writes and reads their arguments and its results.
 
     Args:
         function: The task's function.
         context: Whether its first parameter is the JobContext, which no caller passes.
 
     Raises:
-        TaskError: The function asks for the context but has no parameter for it.
+        TaskError: The function asks for the context but has no parameter for it, or an annotation cannot be stored.
     """
 
     def __init__(self, function: Callable[..., Any], *, context: bool) -> None:
@@ -39,14 +50,18 @@ class CallShape:
                 )
             parameters = parameters[1:]
         self.signature = signature.replace(parameters=parameters)
+        self._function = function
         self._hints = _hints(function)
-        self._floats = [p.name for p in parameters if self._hints.get(p.name) in (float, float | None)]
-        kinds = {p.kind for p in parameters}
-        self.by_name = not kinds & {
-            inspect.Parameter.POSITIONAL_ONLY,
-            inspect.Parameter.VAR_POSITIONAL,
-            inspect.Parameter.VAR_KEYWORD,
+        self._converters = self._prepared(parameters)
+        self._checked = {
+            p.name: self._hints[p.name]
+            for p in parameters
+            if p.name in self._hints and p.name not in self._converters and p.kind not in _VARIADIC
         }
+        self._floats = [name for name, hint in self._checked.items() if hint in (float, float | None)]
+        self._converts = bool(self._floats or self._converters)
+        kinds = {p.kind for p in parameters}
+        self.by_name = not kinds & {Parameter.POSITIONAL_ONLY, *_VARIADIC}
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """Bind a call and write its arguments.
@@ -59,12 +74,18 @@ class CallShape:
             InvalidPayload: An argument is not JSON, holds a NUL, or the whole is over 1 MiB.
         """
         try:
-            bound = self.signature.bind(*args, **kwargs)
+            arguments = self.signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise InvalidArguments(f"{self.name}: {error}.", f"Call it as {self.name}{self.signature}.") from None
-        for name, value in bound.arguments.items():
-            self._check(name, value)
-        return self._write(bound.arguments)
+            raise InvalidArguments(f"{self.name}: {error}.", self._called_as()) from None
+        checked = self._checked
+        for name, value in arguments.items():
+            if name in checked and not fits(value, checked[name]):
+                wanted = shown(self.signature.parameters[name].annotation)
+                raise InvalidArguments(f"{self.name}: {wrong_type(value, wanted).told(name)}.", self._called_as())
+        if self._converters:
+            for name in self._converters.keys() & arguments.keys():
+                arguments[name] = self._written(name, arguments[name])
+        return _json(arguments, self.name, "the arguments", LARGEST_PAYLOAD, self._remedy)
 
     def decode(self, text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Read stored arguments into the call's positional and keyword arguments.
@@ -72,10 +93,15 @@ class CallShape:
         Raises:
             InvalidArguments: The stored object does not fit the signature as it is now.
         """
-        stored: dict[str, Any] = _read(text)[0]  # jsonb as text has no space around it
-        for name in self._floats:
-            if type(stored.get(name)) is int:  # jsonb writes 1e16 as 10000000000000000
-                stored[name] = float(stored[name])
+        try:
+            stored: dict[str, Any] = _read(text)[0]  # jsonb as text has no space around it
+        except (ValueError, RecursionError) as error:  # written by SQL: a number of 4301 digits, 1000 lists in lists
+            raise InvalidArguments(
+                f"{self.name}: the stored arguments cannot be read ({reason(error)}).",
+                "Cancel the job and enqueue it with arguments that JSON and Python can hold.",
+            ) from None
+        if self._converts:
+            self._convert(stored)
         if self.by_name:
             return (), stored
         bound = inspect.BoundArguments(self.signature, {})
@@ -87,65 +113,186 @@ class CallShape:
             )
         for name, parameter in self.signature.parameters.items():
             if name in stored:
-                variadic = parameter.kind is inspect.Parameter.VAR_POSITIONAL
+                variadic = parameter.kind is Parameter.VAR_POSITIONAL
                 bound.arguments[name] = tuple(stored[name]) if variadic else stored[name]
         return bound.args, bound.kwargs
 
-    def _check(self, name: str, value: object) -> None:
-        kind = self.signature.parameters[name].kind
-        if kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD) or name not in self._hints:
-            return
-        if not fits(value, self._hints[name]):
-            wanted = self.signature.parameters[name].annotation
-            shown = wanted if isinstance(wanted, str) else inspect.formatannotation(wanted)
-            raise InvalidArguments(
-                f"{self.name}: {name}={_short(value)} is of type {type(value).__name__}, not {shown}.",
-                f"Call it as {self.name}{self.signature}.",
-            )
+    def encode_result(self, value: object) -> str | None:
+        """Write what the function returned, by its return annotation.
 
-    def _write(self, arguments: Mapping[str, Any]) -> str:
+        Returns:
+            JSON, or None for None.
+
+        Raises:
+            InvalidPayload: It is no JSON, not what is annotated, or larger than 64 KiB.
+        """
+        if value is None:
+            return None
+        if self._result is not None:
+            try:
+                value = self._result.write(value)
+            except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything
+                problem = _told(self.name, "the result", value, error)
+                raise InvalidPayload(problem, "Return what the task's annotation says.") from None
+        return _json(value, self.name, "the result", LARGEST_RESULT, _remedy_of_result)
+
+    def decode_result(self, stored: object) -> Any:
+        """Return the result as the function returned it.
+
+        Args:
+            stored: What JSON holds for it, or None.
+
+        Raises:
+            InvalidPayload: It does not fit the return annotation as it is now.
+        """
+        if stored is None or self._result is None:
+            return stored
         try:
-            _check_keys(arguments)
-            text = json.dumps(dict(arguments), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            size = len(text.encode())
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidPayload(f"{self.name}: the arguments are not JSON ({_reason(error)}).", _REMEDY) from None
-        if "\\u0000" in text and "\0" in text.replace("\\\\", "").replace("\\u0000", "\0"):
+            return self._result.read(stored)
+        except Exception as error:  # noqa: BLE001 - as in encode_result
+            problem = _told(self.name, "the stored result", stored, error)
+            raise InvalidPayload(problem, "Read it with the declaration that the task had when the job ran.") from None
+
+    @cached_property
+    def _result(self) -> Converter | None:
+        """None for plain JSON. What cannot be stored matters only to who returns such a value and asks for it."""
+        annotation = self._hints.get("return", Any)
+        if annotation in (float, float | None):
+            return FLOAT
+        try:
+            return converter_of(annotation, self._full.get("return", Any))
+        except TaskError:
+            return None
+
+    @cached_property
+    def _full(self) -> dict[str, Any]:
+        """The hints with what ``Annotated`` says, for pydantic and msgspec."""
+        return _hints(self._function, include_extras=True)
+
+    def _prepared(self, parameters: list[Parameter]) -> dict[str, Converter]:
+        prepared: dict[str, Converter] = {}
+        for parameter in parameters:
+            hint = _of_all(parameter, self._hints.get(parameter.name, Any))
+            try:
+                converter = converter_of(hint, _of_all(parameter, self._full.get(parameter.name, Any)))
+            except TaskError as error:
+                raise TaskError(f"{self.name}: the parameter {parameter.name}: {error.problem}", error.remedy) from None
+            if converter is not None:
+                prepared[parameter.name] = converter
+        return prepared
+
+    def _written(self, name: str, value: object) -> Any:
+        try:
+            return self._converters[name].write(value)
+        except RecursionError:  # of a cycle, too
             raise InvalidPayload(
-                f"{self.name}: the arguments hold a NUL character, which PostgreSQL's jsonb cannot store.",
-                "Remove it.",
-            )
-        if size > LARGEST_PAYLOAD:
-            raise InvalidPayload(
-                f"{self.name}: the arguments take {size} bytes, and a job holds at most {LARGEST_PAYLOAD}.",
-                "Store the data elsewhere and pass its key.",
-            )
-        return text
+                f"{self.name}: {name} is nested too deeply, or holds itself.",
+                "Pass a flat list, or the key of the stored object.",
+            ) from None
+        except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything
+            raise InvalidArguments(_told(self.name, name, value, error), self._called_as()) from None
+
+    def _convert(self, stored: dict[str, Any]) -> None:
+        name = ""
+        try:
+            for name in self._floats:
+                if type(stored.get(name)) is int:  # jsonb writes 1e16 as 10000000000000000
+                    stored[name] = float(stored[name])
+            for name, converter in self._converters.items():
+                if name in stored:
+                    stored[name] = converter.read(stored[name])
+        except Exception as error:  # noqa: BLE001 - constructors and validators are the user's code
+            problem = _told(self.name, f"the stored {name}", stored[name], error)
+            raise InvalidArguments(problem, f"Its signature is {self.signature}.") from None
+
+    def _called_as(self) -> str:
+        return f"Call it as {self.name}{self.signature}."
+
+    def _remedy(self, arguments: Any) -> str:
+        """Say what to do about arguments that are not JSON."""
+        for name in arguments:
+            annotation = self.signature.parameters[name].annotation
+            if annotation is not Parameter.empty and name not in self._hints and not _is_json(arguments[name]):
+                return f"Import {shown(annotation)} at run time, not only for type checkers: {name} is stored by annotation."
+        return f"Pass what JSON can hold, or annotate the parameter with the type, if it is {_CONVERTED}."
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def _remedy_of_result(value: object) -> str:
+    return f"Return what JSON can hold, or annotate the return type, if it is {_CONVERTED}."
+
+
+def _of_all(parameter: Parameter, hint: Any) -> Any:
+    """Return the annotation of everything that a parameter collects."""
+    if parameter.kind is Parameter.VAR_POSITIONAL:
+        return list[hint]
+    if parameter.kind is Parameter.VAR_KEYWORD:
+        return get_args(hint)[0] if get_origin(hint) is Unpack else dict[str, hint]
+    return hint
+
+
+def _hints(function: Callable[..., Any], *, include_extras: bool = False) -> dict[str, Any]:
+    """Return the annotations that can be resolved; some exist only while type checking."""
+    function = inspect.unwrap(function)
+    found: dict[str, Any] = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        alone = SimpleNamespace(__annotations__={name: annotation})
+        scope = getattr(function, "__globals__", {})
+        try:
+            hint = get_type_hints(alone, globalns=scope, include_extras=include_extras)[name]
+            hash(hint)
+        except (NameError, TypeError, AttributeError, SyntaxError):
+            continue
+        found[name] = hint
+    return found
+
+
+def _json(value: Any, task: str, what: str, largest: int, remedy: Callable[[Any], str]) -> str:
+    """Write what PostgreSQL's jsonb can hold and give back as it is."""
     try:
-        return get_type_hints(function)
-    except (NameError, TypeError, AttributeError):  # names that exist only while type checking
-        return {}
+        _check_tree(value, DEEPEST_PAYLOAD)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidPayload(f"{task}: JSON cannot hold {what} ({reason(error)}).", remedy(value)) from None
+    if "\\u0000" in text and "\0" in text.replace("\\\\", "").replace("\\u0000", "\0"):
+        raise InvalidPayload(
+            f"{task}: {what} with a NUL character cannot be stored in PostgreSQL's jsonb.",
+            "Remove it.",
+        )
+    if size > largest:
+        raise InvalidPayload(
+            f"{task}: {what} of {size} bytes cannot be stored, at most {largest} can.",
+            "Store the data elsewhere and pass its key.",
+        )
+    return text
 
 
-def _check_keys(value: object) -> None:
+def _check_tree(value: object, room: int) -> None:
     """json.dumps writes a key 1 as "1", and the handler would get another dict than the caller gave."""
+    if isinstance(value, str):
+        return
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"the key {_short(key)} is of type {type(key).__name__}, not str")
-            _check_keys(item)
+                raise TypeError(f"the key {short(key)} is of type {type(key).__name__}, not str")
+            if type(item) not in _SCALARS:
+                _check_tree(item, room - 1)
     elif isinstance(value, list | tuple):
         for item in value:
-            _check_keys(item)
+            if type(item) not in _SCALARS:
+                _check_tree(item, room - 1)
+    if room < 0:
+        raise ValueError(f"nested deeper than {DEEPEST_PAYLOAD} levels, or holding itself")
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _told(task: str, name: str, value: object, error: Exception) -> str:
+    misfit = error if isinstance(error, Misfit) else Misfit(value, f"cannot be used ({reason(error)})")
+    return f"{task}: {misfit.told(name)}."
 
 
-def _reason(error: Exception) -> str:
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
