@@ -14,18 +14,23 @@ from pgqueue.model.errors import (
     InvalidArguments,
     InvalidOption,
     InvalidPayload,
+    JobExists,
+    JobFailed,
+    JobNotCommitted,
     JobNotFound,
     PgQueueError,
     RetryAfter,
     SchemaError,
     Snooze,
     TaskError,
+    WaitTimeout,
 )
-from pgqueue.model.job import Job, JobSpec
+from pgqueue.model.job import JobSpec
 from pgqueue.model.retry import RetryPolicy
 from pgqueue.model.states import JobState
+from pgqueue.model.unique import Unique
 from pgqueue.postgres.embedded import EmbeddedServer, embedded
-from pgqueue.tasks import AsyncTask, JobContext, SyncTask, Task, current
+from pgqueue.tasks import AsyncTask, Job, JobContext, SyncTask, Task, current
 from pgqueue.version import __version__
 
 if TYPE_CHECKING:
@@ -44,6 +49,9 @@ __all__ = [
     "InvalidPayload",
     "Job",
     "JobContext",
+    "JobExists",
+    "JobFailed",
+    "JobNotCommitted",
     "JobNotFound",
     "JobSpec",
     "JobState",
@@ -56,6 +64,8 @@ __all__ = [
     "SyncTask",
     "Task",
     "TaskError",
+    "Unique",
+    "WaitTimeout",
     "__version__",
     "current",
     "embedded",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import update_wrapper
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from pgqueue.backend import ProducerBackend
-from pgqueue.inspect.inspector import Inspector
+from pgqueue.binding import Binding, LazyProducer
+from pgqueue.inspect.inspector import Inspector, check_id
+from pgqueue.inspect.results import Results
 from pgqueue.model.clock import monotonic
+from pgqueue.model.codecs import Codec
 from pgqueue.model.durations import Duration
 from pgqueue.model.options import JobOptions
+from pgqueue.model.payloads import Payloads
 from pgqueue.model.retry import RetryPolicy
+from pgqueue.model.unique import Unique
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.inspection import PostgresInspection
 from pgqueue.postgres.migrate import migrate
@@ -26,7 +30,9 @@ from pgqueue.tasks import (
     Declare,
     DeclareWithContext,
     Executor,
+    Handle,
     HandledQueue,
+    Job,
     P,
     Registry,
     SyncHandle,
@@ -44,49 +50,6 @@ from pgqueue.worker.supervisor import Worker
 R = TypeVar("R")
 
 
-class LazyProducer:
-    """Resolves the schema and the DSN when they are needed, so that tasks can be declared before anything is configured."""
-
-    def __init__(self, schema: Callable[[], str], settings: Callable[[], Settings]) -> None:
-        self._schema = schema
-        self._settings = settings
-        self._producer: ProducerBackend | None = None
-
-    @property
-    def _backend(self) -> ProducerBackend:
-        if self._producer is None:
-            self._producer = PostgresProducer(self._schema(), self._settings)
-        return self._producer
-
-    def enqueue(self, handle: object, specs: Sequence[Any]) -> list[str]:
-        """Write jobs, return their ids."""
-        return self._backend.enqueue(handle, specs)
-
-    async def aenqueue(self, handle: object, specs: Sequence[Any]) -> list[str]:
-        """Write jobs, return their ids."""
-        return await self._backend.aenqueue(handle, specs)
-
-    def close(self) -> None:
-        """Close the process's pool."""
-        if self._producer is not None:
-            self._producer.close()
-
-    async def aclose(self) -> None:
-        """Close the event loop's pool."""
-        if self._producer is not None:
-            await self._producer.aclose()
-
-    @contextmanager
-    def anew(self) -> Iterator[None]:
-        """Resolve again, with pools of their own, for the length of a ``with`` block."""
-        before, self._producer = self._producer, None
-        try:
-            yield
-        finally:
-            self.close()
-            self._producer = before
-
-
 class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
     """Background jobs on PostgreSQL.
 
@@ -94,21 +57,53 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         dsn: A PostgreSQL URL or connection string. None: PGQUEUE_DSN, DATABASE_URL, or the PG* variables. Read at first use.
         schema: Name of the schema that ``pgqueue migrate`` made. None: PGQUEUE_SCHEMA, or "pgqueue".
         deps: Called once in each worker; what it returns is ``ctx.deps`` of handlers with context.
+        codec: What arguments and results are stored by, such as ``contrib.encryption.Encryption``; None: as JSON.
+        codecs: More that jobs may have been stored by; they are read with them.
     """
 
     @overload
-    def __init__(self: PgQueue[None], dsn: str | None = None, *, schema: str | None = None) -> None: ...
+    def __init__(
+        self: PgQueue[None],
+        dsn: str | None = None,
+        *,
+        schema: str | None = None,
+        codec: Codec | None = None,
+        codecs: Sequence[Codec] = (),
+    ) -> None: ...
     @overload
-    def __init__(self, dsn: str | None = None, *, schema: str | None = None, deps: Callable[[], D]) -> None: ...
-    def __init__(self, dsn: str | None = None, *, schema: str | None = None, deps: Any = None) -> None:
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *,
+        schema: str | None = None,
+        deps: Callable[[], D],
+        codec: Codec | None = None,
+        codecs: Sequence[Codec] = (),
+    ) -> None: ...
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *,
+        schema: str | None = None,
+        deps: Any = None,
+        codec: Codec | None = None,
+        codecs: Sequence[Codec] = (),
+    ) -> None:
         self._dsn = dsn
         self._schema = schema
         self._deps = deps
         self._tasks = Registry()
         self.events = Events()
         self.events.subscribe(log)
-        self._lazy_producer = LazyProducer(lambda: self.schema, lambda: self.settings)
+        self._payloads = Payloads(codec, codecs)
+        self._binding = Binding()
+        self._lazy_producer = LazyProducer(self._open_producer, self._binding)
+        self._results = Results(self._lazy_producer, self._tasks, self._payloads, monotonic)
+        self._lazy_producer.results = self._results
         super().__init__(self._lazy_producer)
+
+    def _open_producer(self) -> PostgresProducer:
+        return PostgresProducer(self.schema, lambda: self.settings, self._payloads.codec)
 
     @property
     def settings(self) -> Settings:
@@ -160,6 +155,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         priority: int | None = ...,
         retry: RetryPolicy | None = ...,
         timeout: Duration | None = ...,
+        unique: bool | Unique | None = ...,
         executor: Executor | None = ...,
     ) -> DeclareWithContext[D]: ...
     @overload
@@ -173,6 +169,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         priority: int | None = ...,
         retry: RetryPolicy | None = ...,
         timeout: Duration | None = ...,
+        unique: bool | Unique | None = ...,
         executor: Executor | None = ...,
     ) -> Declare: ...
     def task(
@@ -186,6 +183,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         priority: int | None = None,
         retry: RetryPolicy | None = None,
         timeout: Duration | None = None,
+        unique: bool | Unique | None = None,
         executor: Executor | None = None,
     ) -> Any:
         """Declare a function as a task.
@@ -197,13 +195,14 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
             priority: 0 to 9, higher is served first; 0.
             retry: How often and when it is tried again; 25 retries on Asynq's formula.
             timeout: Longest time of an attempt; 30 minutes.
+            unique: Whether calls with the same arguments share a key, and how; see ``Unique``.
             executor: "loop" for an async def, "thread" for a def.
 
         Raises:
             TaskError: It is no plain function, its name is taken, or the executor does not fit.
             InvalidOption: An option is out of range.
         """
-        options = {"queue": queue, "priority": priority, "timeout": timeout}
+        options = {"queue": queue, "priority": priority, "timeout": timeout, "unique": unique}
 
         def decorate(chosen: Callable[..., Any]) -> Task[..., Any]:
             declaration = declare(chosen, name=name, options=options, retry=retry, executor=executor, context=context)
@@ -215,12 +214,49 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         return decorate if function is None else decorate(function)
 
     @overload
-    def using(self, handle: AsyncHandle, /) -> AsyncQueue: ...
+    def using(self, handle: AsyncHandle, /, *, bind: Any = ...) -> AsyncQueue: ...
     @overload
-    def using(self, handle: SyncHandle, /) -> SyncQueue: ...
-    def using(self, handle: Any, /) -> Any:
-        """Return the queue on a connection or session, for ``enqueue_many`` in its transaction."""
-        return HandledQueue(self._producer, handle)
+    def using(self, handle: SyncHandle, /, *, bind: Any = ...) -> SyncQueue: ...
+    def using(self, handle: Any, /, *, bind: Any = None) -> Any:
+        """Return the queue on a connection or session, for ``enqueue_many`` in its transaction.
+
+        Args:
+            handle: As for ``task.using``.
+            bind: Which database of a session with several: an engine, or a mapped class.
+        """
+        return HandledQueue(self._producer, Handle(handle, bind))
+
+    def bind(self, handle: SyncHandle | AsyncHandle, /, *, bind: Any = None) -> AbstractContextManager[None]:
+        """Enqueue all in this block in the handle's transaction, wherever no other handle is named.
+
+        The block belongs to the thread and the asyncio task that entered it; another one that inherits it is refused.
+
+        Args:
+            handle: As for ``task.using``.
+            bind: As for ``using``.
+        """
+        return self._binding.bind(Handle(handle, bind))
+
+    def job(self, job_id: str, /) -> Job[Any]:
+        """Return a job by its id, to ask for its status or result; it is looked up when asked.
+
+        Raises:
+            JobNotFound: That is not an id.
+        """
+        return Job(check_id(job_id), "?", "?", results=self._results)
+
+    def gather(self, jobs: Iterable[Job[R]], /, timeout: Duration | None = None) -> list[R]:
+        """Wait until jobs have ended, and return what their tasks returned, in order.
+
+        Raises:
+            JobFailed: One ended without success.
+            WaitTimeout, JobNotCommitted, JobNotFound, BackendUnavailable: As for ``Job.result``.
+        """
+        return self._results.gather(list(jobs), timeout)
+
+    async def agather(self, jobs: Iterable[Job[R]], /, timeout: Duration | None = None) -> list[R]:
+        """Wait as ``gather`` does, without blocking the event loop."""
+        return await self._results.agather(list(jobs), timeout)
 
     def worker(
         self,
@@ -251,6 +287,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
             version=__version__,
             timing=timing_of(stop_timeout),
             events=self.events,
+            payloads=self._payloads,
             deps=self._deps() if self._deps is not None else None,
         )
 

@@ -6,13 +6,13 @@ Every method may raise BackendUnavailable when the database cannot be reached; t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from pgqueue.model.job import ClaimedJob
-from pgqueue.tasks import Producer
+from pgqueue.model.job import ClaimedJob, JobSpec
+from pgqueue.tasks import Handle, Receive, Stored
 
 Verdict: TypeAlias = Literal["succeeded", "dead", "cancelled", "retry", "snooze", "release"]
 Answer: TypeAlias = Literal["done", "locked", "lost"]
@@ -25,6 +25,7 @@ class Outcome(NamedTuple):
         delay: Seconds until the job runs again; 0 for verdicts that end it.
         started: Monotonic second at which the handler was called; None when it never was.
         error: JSON of {type, message, traceback}, or None.
+        result: JSON of what a task that succeeded returned, or None.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Outcome(NamedTuple):
     delay: float
     started: float | None
     error: str | None
+    result: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,8 +327,76 @@ class InspectBackend(Protocol):
         ...
 
 
-class ProducerBackend(Producer, Protocol):
-    """Where enqueue ends. Asynq: Enqueue, BatchEnqueue; never in a caller's transaction."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a job ended: what its task returned, as parsed JSON, or why it returned nothing."""
+
+    state: str
+    task: str
+    result: Any
+    error_type: str | None
+    error: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskStates:
+    """Where do jobs stand? Answered by state per id; "uncommitted", "rolled back" and "not found" are answers too.
+
+    Attributes:
+        transactions: Parallel; the caller's transaction that enqueued each, None when it is committed.
+    """
+
+    ids: Sequence[str]
+    transactions: Sequence[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class AskEnds:
+    """How did jobs end? Answered by ``Ended`` per id."""
+
+    ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AskCancel:
+    """Cancel a job; answered as by ``InspectBackend.cancel``."""
+
+    id: str
+    actor: str
+
+
+Question: TypeAlias = AskStates | AskEnds | AskCancel
+
+
+class ProducerBackend(Protocol):
+    """Where enqueue ends, and what a caller may ask of its jobs. Asynq: Enqueue; never in a caller's transaction."""
+
+    def enqueue(self, handle: Handle | None, spec: JobSpec[Any]) -> Stored:
+        """Write a job. Asynq: Enqueue."""
+        ...
+
+    async def aenqueue(self, handle: Handle | None, spec: JobSpec[Any]) -> Stored:
+        """Write a job on an async handle."""
+        ...
+
+    def enqueue_many(self, handle: Handle | None, jobs: Iterable[JobSpec[Any]], receive: Receive) -> None:
+        """Write jobs, all or none. Asynq: BatchEnqueue, each by itself."""
+        ...
+
+    async def aenqueue_many(
+        self, handle: Handle | None, jobs: Iterable[JobSpec[Any]] | AsyncIterable[JobSpec[Any]], receive: Receive
+    ) -> None:
+        """Write jobs on an async handle."""
+        ...
+
+    def ask(self, question: Question) -> Any:
+        """Answer a question. Asynq: GetTaskInfo, DeleteTask and CancelProcessing."""
+        ...
+
+    async def aask(self, question: Question) -> Any:
+        """Answer a question without blocking the event loop."""
+        ...
 
     def close(self) -> None:
         """Close the pools of the calling process."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
-
 from pgqueue.backend import AttemptRecord, InspectBackend, JobFilter, JobRecord, QueueRecord
+from pgqueue.inspect.actor import who
 from pgqueue.model.errors import InvalidOption, JobNotFound
 from pgqueue.model.options import check_queue
 from pgqueue.model.states import JobState
@@ -25,7 +22,7 @@ class Inspector:
 
     def __init__(self, backend: InspectBackend, actor: str | None = None) -> None:
         self._backend = backend
-        self._actor = actor or _who()
+        self._actor = actor or who()
 
     def jobs(
         self, *, state: str | None = None, queue: str | None = None, task: str | None = None, limit: int = 50
@@ -49,14 +46,14 @@ class Inspector:
         Raises:
             JobNotFound: None has this id, or it is past its retention.
         """
-        found = self._backend.jobs(JobFilter(id=_check_id(job_id), limit=1))
+        found = self._backend.jobs(JobFilter(id=check_id(job_id), limit=1))
         if not found:
             raise _not_found(job_id)
         return found[0]
 
     def attempts(self, job_id: str) -> list[AttemptRecord]:
         """List the ended runs of a job, oldest first."""
-        return self._backend.attempts(_check_id(job_id))
+        return self._backend.attempts(check_id(job_id))
 
     def queues(self) -> list[QueueRecord]:
         """List queues by name."""
@@ -71,7 +68,7 @@ class Inspector:
         Raises:
             JobNotFound: No job has this id.
         """
-        return self._found(job_id, self._backend.cancel(_check_id(job_id), self._actor))
+        return self._found(job_id, self._backend.cancel(check_id(job_id), self._actor))
 
     def retry(self, job_id: str) -> str:
         """Bring a dead, cancelled or expired job back, with a fresh retry budget.
@@ -82,7 +79,7 @@ class Inspector:
         Raises:
             JobNotFound: No job has this id.
         """
-        return self._found(job_id, self._backend.retry(_check_id(job_id), self._actor))
+        return self._found(job_id, self._backend.retry(check_id(job_id), self._actor))
 
     def pause(self, queue: str) -> str:
         """Suspend claims from a queue; running jobs go on."""
@@ -102,7 +99,8 @@ class Inspector:
         return outcome
 
 
-def _check_id(job_id: str) -> str:
+def check_id(job_id: str) -> str:
+    """Return an id if it is one."""
     if not (job_id.isascii() and job_id.isdigit() and 0 < int(job_id) <= LARGEST_ID):
         raise JobNotFound(f"{job_id!r} is not a job's id.", "Ids are whole numbers, such as 42.")
     return job_id
@@ -112,11 +110,3 @@ def _not_found(job_id: str) -> JobNotFound:
     return JobNotFound(
         f"There is no job {job_id} for this.", "It may have ended, or be past its retention; see: pgqueue jobs list"
     )
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"

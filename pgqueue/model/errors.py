@@ -11,12 +11,16 @@ __all__ = [
     "InvalidArguments",
     "InvalidOption",
     "InvalidPayload",
+    "JobExists",
+    "JobFailed",
+    "JobNotCommitted",
     "JobNotFound",
     "PgQueueError",
     "RetryAfter",
     "SchemaError",
     "Snooze",
     "TaskError",
+    "WaitTimeout",
 ]
 
 
@@ -68,6 +72,44 @@ class SchemaError(PgQueueError):
 
 class JobNotFound(PgQueueError, LookupError):
     """No job has this id, or it is past its retention."""
+
+
+class JobExists(PgQueueError):
+    """Another job holds the key, and the caller asked to be told.
+
+    Attributes:
+        job_id: The job that holds it; nothing was written.
+    """
+
+    def __init__(self, problem: str, remedy: str, job_id: str) -> None:
+        super().__init__(problem, remedy)
+        self.job_id = job_id
+
+
+class JobFailed(PgQueueError):
+    """The job has no result, for it did not succeed.
+
+    Attributes:
+        state: dead, cancelled or expired.
+        error_type: Class of the exception that ended it.
+        traceback: Its traceback.
+    """
+
+    def __init__(
+        self, problem: str, remedy: str, *, state: str, error_type: str | None, traceback: str | None
+    ) -> None:
+        super().__init__(problem, remedy)
+        self.state = state
+        self.error_type = error_type
+        self.traceback = traceback
+
+
+class JobNotCommitted(PgQueueError):
+    """The transaction that enqueued the job is still open, so nothing can run it yet."""
+
+
+class WaitTimeout(PgQueueError, TimeoutError):
+    """The job has not ended in the time that the caller would wait."""
 
 
 class EmbeddedUnavailable(PgQueueError):

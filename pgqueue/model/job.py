@@ -1,4 +1,4 @@
-"""A job before it is stored, what the caller holds afterwards, and what a worker holds."""
+"""A job before it is stored, and what a worker holds."""
 
 from __future__ import annotations
 
@@ -29,23 +29,6 @@ class JobSpec(Generic[R]):
     options: JobOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Job(Generic[R]):
-    """A stored job. It exists once the transaction that enqueued it commits.
-
-    Attributes:
-        id: Its id; text on every backend, ``bigint`` in SQL.
-        task: Name of its task.
-        queue: Name of its queue.
-        created: False when another job already held the key.
-    """
-
-    id: str
-    task: str
-    queue: str
-    created: bool = True
-
-
 class ClaimedJob(NamedTuple):
     """A job that this worker holds. A tuple, because one is made per job."""
 
@@ -56,9 +39,10 @@ class ClaimedJob(NamedTuple):
     max_retries: int
     timeout_ms: int
     task: str
-    args: str
+    payload: str
     headers: Mapping[str, str] | None
     tags: Sequence[str] | None
     enqueued_at: datetime
+    has_key: bool
     lease: int
     queue: str

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any, TypedDict, TypeGuard
+from typing import Any, Literal, TypedDict, TypeGuard
 
 from pgqueue.model.durations import Duration, seconds
 from pgqueue.model.errors import InvalidOption
+from pgqueue.model.unique import LONGEST_KEY, Unique, check_unique
 
 # The database applies the same values when an option is left out; a test compares both.
 DEFAULT_QUEUE = "default"
@@ -35,6 +36,8 @@ class Options(TypedDict, total=False):
     timeout: Duration
     headers: Mapping[str, str]
     tags: Sequence[str]
+    key: str
+    unique: bool | Unique
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class JobOptions:
         timeout: Seconds that one attempt may take; 1800.
         headers: Text by name, handed to the handler unchanged.
         tags: Words to find the job by.
+        key: The caller's own id: at most one job of it in the queue, as ``unique`` says; by default until it ends.
+        unique: Whether calls with the same arguments share a key; False: they do not, whatever the task says.
     """
 
     queue: str | None = None
@@ -60,6 +65,8 @@ class JobOptions:
     timeout: float | None = None
     headers: Mapping[str, str] | None = None
     tags: tuple[str, ...] | None = None
+    key: str | None = None
+    unique: Unique | Literal[False] | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> JobOptions:
@@ -76,6 +83,11 @@ class JobOptions:
             )
         chosen: dict[str, Any] = {name: _CHECKS[name](value) for name, value in options.items() if value is not None}
         checked = cls(**chosen)
+        if checked.key is not None and checked.unique is not None and (not checked.unique or checked.unique.args):
+            raise InvalidOption(
+                f"key={checked.key!r} and unique={checked.unique!r} contradict each other.",
+                "Pass the key alone, or with Unique(scope=..., period=..., on_conflict=...) without args.",
+            )
         if checked.delay is not None and checked.run_at is not None:
             raise InvalidOption(
                 f"delay={checked.delay} and run_at={checked.run_at} exclude each other.",
@@ -88,7 +100,16 @@ class JobOptions:
         said = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
         if "delay" in said or "run_at" in said:
             below = replace(below, delay=None, run_at=None)
+        if "key" in said and below.unique and below.unique.args:  # the task's arguments name no key of the caller's own
+            below = replace(below, unique=replace(below.unique, args=None))
         return replace(below, **said)
+
+    @property
+    def shared(self) -> Unique | None:
+        """How the job shares a key, None when it has none."""
+        if self.key is not None:
+            return self.unique or Unique()
+        return self.unique or None
 
 
 def check_queue(value: object) -> str:
@@ -182,6 +203,10 @@ def _tags(value: object) -> tuple[str, ...]:
     return tags
 
 
+def _key(value: object) -> str:
+    return _text(value, "key", LONGEST_KEY)
+
+
 def _check_size(option: str, texts: Iterable[str]) -> None:
     size = sum(len(text.encode()) for text in texts)
     if size > LARGEST_NOTES:
@@ -200,6 +225,8 @@ _CHECKS = {
     "timeout": check_timeout,
     "headers": _headers,
     "tags": _tags,
+    "key": _key,
+    "unique": check_unique,
 }
 
 

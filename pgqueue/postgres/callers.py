@@ -1,7 +1,7 @@
-"""Callers' transactions: find the psycopg connection behind what the caller holds, without taking it over.
+"""Callers' transactions: find the connection behind what the caller holds, without taking it over.
 
-SQLAlchemy is reached through the driver connection of the session's own transaction, so the job commits and rolls back
-with the rows of the session. Neither SQLAlchemy nor its classes are imported; what a handle can do decides what it is.
+SQLAlchemy is reached through the connection of the session's own transaction, so the job commits and rolls back with the
+rows of the session. No driver but psycopg is imported; what a handle can do, and where its class comes from, decides.
 """
 
 from __future__ import annotations
@@ -9,77 +9,167 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 
 from pgqueue.model.errors import HandleError
+from pgqueue.postgres.carriers import AsyncPsycopgCarrier, PsycopgCarrier
+from pgqueue.postgres.drivers import AsyncpgCarrier, AsyncSqlAlchemyCarrier, CursorCarrier, SqlAlchemyCarrier
 from pgqueue.postgres.explain import failed_transaction, unreachable
+from pgqueue.postgres.steps import AsyncCarrier, Carrier
+from pgqueue.tasks import Handle
 
-Driver = TypeVar("Driver", Connection[Any], AsyncConnection[Any])
+_KNOWN = (
+    "a connection, cursor or session of psycopg, SQLAlchemy, Django, psycopg2, pg8000 or asyncpg, "
+    "or nothing for a connection of pgqueue's own"
+)
 
-_KNOWN = "a psycopg Connection or AsyncConnection, or a SQLAlchemy Session or AsyncSession"
 
-
-def sync_connection(handle: Any) -> Connection[Any]:
-    """Return the psycopg connection in whose transaction the handle works.
+def sync_carrier(handle: Handle, schema: str) -> Carrier:
+    """Return the carrier into the transaction in which a synchronous handle works.
 
     Raises:
-        HandleError: The handle is asynchronous, unknown, closed, or runs on another driver.
+        HandleError: The handle is asynchronous, unknown, closed, busy, or not on PostgreSQL.
         BackendUnavailable: A session had no connection yet and could not get one.
     """
-    if isinstance(handle, AsyncConnection) or _is_async_sqlalchemy(handle):
+    given = _plain(handle)
+    if isinstance(given, AsyncConnection) or _is_async_sqlalchemy(given) or _comes_from(given, "asyncpg"):
         raise HandleError(
-            f"{_name(handle)} is asynchronous and enqueue is not.", "Write: await task.using(handle).aenqueue(...)"
+            f"{_name(given)} is asynchronous and enqueue is not.", "Write: await task.using(handle).aenqueue(...)"
         )
-    if isinstance(handle, Connection):
-        return _open(handle, Connection)
-    if not _is_sync_sqlalchemy(handle):
-        _unknown(handle)
+    if isinstance(given, Connection):
+        return PsycopgCarrier(_open(given), schema)
+    if _is_sync_sqlalchemy(given):
+        return _of_sqlalchemy(given, handle.bind, schema)
+    if _comes_from(given, "django"):
+        return _of_django(given, schema)
+    if _comes_from(given, "psycopg2"):
+        return _of_psycopg2(given, schema)
+    if _comes_from(given, "pg8000"):
+        return CursorCarrier(
+            given.cursor, schema, commits=given.autocommit and not given._in_transaction, positional=True
+        )
+    raise _unknown(given)
+
+
+async def async_carrier(handle: Handle, schema: str) -> AsyncCarrier:
+    """Return the carrier into the transaction in which an asynchronous handle works.
+
+    Raises:
+        HandleError: The handle is synchronous, unknown, closed, busy, or not on PostgreSQL.
+        BackendUnavailable: A session had no connection yet and could not get one.
+    """
+    given = _plain(handle)
+    if isinstance(given, AsyncConnection):
+        return await AsyncPsycopgCarrier.of(_open(given), schema)
+    if _comes_from(given, "asyncpg"):
+        if given.is_closed():
+            raise _closed()
+        return AsyncpgCarrier(given, schema)
+    if _is_async_sqlalchemy(given):
+        return await _of_async_sqlalchemy(given, handle.bind, schema)
+    if isinstance(given, Connection) or _is_sync_sqlalchemy(given) or hasattr(type(given), "cursor"):
+        raise HandleError(
+            f"{_name(given)} is synchronous and aenqueue is not.", "Write: task.using(handle).enqueue(...)"
+        )
+    raise _unknown(given)
+
+
+def _plain(handle: Handle) -> Any:
+    """Return the connection of a cursor, the driver's own of a wrapped one; all else as it is."""
+    given: Any = handle.given
+    if handle.bind is not None and not _is_session(given):
+        raise HandleError(
+            f"bind={handle.bind!r} chooses a database of a session, and {_name(given)} is none.", "Leave bind out."
+        )
+    if isinstance(given, Cursor | AsyncCursor) or (
+        _comes_from(given, "psycopg2", "pg8000") and hasattr(given, "connection")
+    ):
+        return given.connection
+    if _comes_from(given, "sqlalchemy") and hasattr(type(given), "driver_connection"):
+        return given.driver_connection
+    return given
+
+
+def _of_sqlalchemy(given: Any, bind: Any, schema: str) -> Carrier:
     with _sqlalchemy_errors():
-        connection = handle.connection() if _is_session(handle) else handle
+        connection = given.connection(bind_arguments=_arguments(bind)) if _is_session(given) else given
+        _check_dialect(connection)
         if not connection.in_transaction():
             connection.begin()  # as its first statement would; else its commit would not commit the job
-        return _open(connection.connection.driver_connection, Connection)
+        driver = connection.connection.driver_connection
+    return (
+        PsycopgCarrier(_open(driver), schema)
+        if isinstance(driver, Connection)
+        else SqlAlchemyCarrier(connection, schema)
+    )
 
 
-async def async_connection(handle: Any) -> AsyncConnection[Any]:
-    """Return the psycopg connection in whose transaction the asynchronous handle works.
-
-    Raises:
-        HandleError: The handle is synchronous, unknown, closed, or runs on another driver.
-        BackendUnavailable: A session had no connection yet and could not get one.
-    """
-    if isinstance(handle, AsyncConnection):
-        return _open(handle, AsyncConnection)
-    if isinstance(handle, Connection) or _is_sync_sqlalchemy(handle):
-        raise HandleError(
-            f"{_name(handle)} is synchronous and aenqueue is not.", "Write: task.using(handle).enqueue(...)"
-        )
-    if not _is_async_sqlalchemy(handle):
-        _unknown(handle)
+async def _of_async_sqlalchemy(given: Any, bind: Any, schema: str) -> AsyncCarrier:
     with _sqlalchemy_errors():
-        connection = await handle.connection() if _is_session(handle) else handle
+        connection = await given.connection(bind_arguments=_arguments(bind)) if _is_session(given) else given
+        _check_dialect(connection)
         if not connection.in_transaction():
             await connection.begin()  # as above
-        raw = await connection.get_raw_connection()
-        return _open(raw.driver_connection, AsyncConnection)
+        driver = (await connection.get_raw_connection()).driver_connection
+    if isinstance(driver, AsyncConnection):
+        return await AsyncPsycopgCarrier.of(_open(driver), schema)
+    return AsyncSqlAlchemyCarrier(connection, schema)
 
 
-def _is_session(handle: Any) -> bool:
-    kind = type(handle)
+def _of_django(given: Any, schema: str) -> Carrier:
+    vendor = getattr(given, "vendor", None)
+    if vendor != "postgresql":
+        raise HandleError(
+            f"Django's connection is on {vendor}, not on PostgreSQL.", "Pass connections['...'] of another."
+        )
+    return CursorCarrier(given.cursor, schema, commits=given.get_autocommit())
+
+
+def _of_psycopg2(given: Any, schema: str) -> Carrier:
+    from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
+
+    if given.closed:
+        raise _closed()
+    idle = given.get_transaction_status() == TRANSACTION_STATUS_IDLE
+    return CursorCarrier(lambda: given.cursor(cursor_factory=cursor), schema, commits=given.autocommit and idle)
+
+
+def _comes_from(given: Any, *packages: str) -> bool:
+    """Whether a class or one of its bases is of a package: people make subclasses of their own."""
+    return any(base.__module__.split(".")[0] in packages for base in type(given).__mro__)
+
+
+def _is_session(given: Any) -> bool:
+    kind = type(given)
     return hasattr(kind, "get_bind") and callable(getattr(kind, "connection", None))
 
 
-def _is_async_sqlalchemy(handle: Any) -> bool:
-    kind = type(handle)
-    return hasattr(kind, "get_raw_connection") or (_is_session(handle) and inspect.iscoroutinefunction(kind.connection))
+def _is_async_sqlalchemy(given: Any) -> bool:
+    kind = type(given)
+    return hasattr(kind, "get_raw_connection") or (_is_session(given) and inspect.iscoroutinefunction(kind.connection))
 
 
-def _is_sync_sqlalchemy(handle: Any) -> bool:
-    is_any = _is_session(handle) or hasattr(type(handle), "exec_driver_sql")
-    return is_any and not _is_async_sqlalchemy(handle)
+def _is_sync_sqlalchemy(given: Any) -> bool:
+    is_any = _is_session(given) or hasattr(type(given), "exec_driver_sql")
+    return is_any and not _is_async_sqlalchemy(given)
+
+
+def _arguments(bind: Any) -> dict[str, Any] | None:
+    """Return how a session is asked for the database meant: by an engine, or by a mapped class."""
+    if bind is None:
+        return None
+    return {"mapper": bind} if isinstance(bind, type) else {"bind": getattr(bind, "sync_engine", bind)}
+
+
+def _check_dialect(connection: Any) -> None:
+    if connection.dialect.name != "postgresql":
+        raise HandleError(
+            f"The engine of this handle is on {connection.dialect.name}, not on PostgreSQL.",
+            "Pass bind= if the session has several databases, or another handle.",
+        )
 
 
 @contextmanager
@@ -89,31 +179,37 @@ def _sqlalchemy_errors() -> Iterator[None]:
         yield
     except Exception as error:
         reason = getattr(error, "orig", None)
-        if type(error).__name__ == "PendingRollbackError":
+        kind = type(error).__name__
+        if kind == "PendingRollbackError":
             raise failed_transaction() from error
         if isinstance(reason, psycopg.OperationalError):
             raise unreachable(reason) from error
+        if kind == "OperationalError" and reason is not None:
+            raise unreachable(psycopg.OperationalError(str(reason))) from error
+        if kind == "UnboundExecutionError":
+            raise HandleError(
+                "The session has several databases or none, so it cannot be told which is meant.",
+                "Pass bind=engine or bind=Model to using().",
+            ) from error
         if type(error).__module__.startswith("sqlalchemy."):
-            told = str(error).split("\n", 1)[0].rstrip(".")
-            raise HandleError(f"The handle has no open connection ({told}).", "Pass one that is open.") from error
+            said = str(error).split("\n", 1)[0].rstrip(".")
+            raise HandleError(f"The handle has no open connection ({said}).", "Pass one that is open.") from error
         raise
 
 
-def _open(connection: Any, kind: type[Driver]) -> Driver:
-    if not isinstance(connection, kind):
-        driver = type(connection).__module__.split(".")[0]
-        raise HandleError(
-            f"The engine of this handle runs on {driver}, not on psycopg 3.",
-            "Create it with postgresql+psycopg:// (also for create_async_engine).",
-        )
+def _open(connection: Any) -> Any:
     if connection.closed:
-        raise HandleError("The connection is closed.", "Pass one that is open.")
+        raise _closed()
     return connection
 
 
-def _unknown(handle: Any) -> NoReturn:
-    raise HandleError(f"{_name(handle)} carries no transaction that pgqueue knows.", f"Pass {_KNOWN}.")
+def _closed() -> HandleError:
+    return HandleError("The connection is closed.", "Pass one that is open.")
 
 
-def _name(handle: Any) -> str:
-    return f"{type(handle).__module__}.{type(handle).__qualname__}"
+def _unknown(given: Any) -> HandleError:
+    return HandleError(f"{_name(given)} carries no transaction that pgqueue knows.", f"Pass {_KNOWN}.")
+
+
+def _name(given: Any) -> str:
+    return f"{type(given).__module__}.{type(given).__qualname__}"

@@ -109,7 +109,11 @@ class PostgresWorker:
         self._note_generation(queue, generation)
         self._idle[queue] = not full
         more = allowed and (full or cursor.pending)
-        return Claim([ClaimedJob._make((*row[7:], lease, queue)) for row in rows[1:]], more)
+        jobs = [ClaimedJob._make((*row[7:], lease, queue)) for row in rows[1:]]
+        keyed = [job.id for job in jobs if job.has_key]
+        if keyed:
+            await self._claiming.run("keys/start", {"ids": numbers(keyed)})
+        return Claim(jobs, more)
 
     async def finish(self, outcomes: Sequence[Outcome], emptied: Collection[int], now: float) -> list[Answer]:
         """Record outcomes and drop leases answered earlier."""
@@ -226,6 +230,7 @@ class PostgresWorker:
         await tidy(self._settings)
         await self._moving.run("upkeep/forget_signals")
         await self._moving.run("idle/forget")
+        await self._moving.run("keys/forget")
 
     async def keep_history(self, days: int) -> None:
         """Create the partitions ahead, retire those older than ``days``."""
@@ -258,7 +263,8 @@ class PostgresWorker:
             await link.close()
 
     def _runs(self, outcomes: Sequence[Outcome], now: float) -> dict[str, Any]:
-        ids, runs, leases, verdicts, delays, started, errors = zip(*outcomes, strict=True) if outcomes else ((),) * 7
+        columns = zip(*outcomes, strict=True) if outcomes else ((),) * 8
+        ids, runs, leases, verdicts, delays, started, errors, results = columns
         return {
             "worker": self._worker,
             "id": numbers(ids),
@@ -268,6 +274,7 @@ class PostgresWorker:
             "delay": numbers(delays),
             "ago": numbers("NULL" if at is None else max(0.0, now - at) for at in started),
             "error": texts(errors),
+            "result": texts(results),
         }
 
     def _ready_cursor(self, queue: str) -> LaneCursor[int]:

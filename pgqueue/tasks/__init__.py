@@ -6,19 +6,18 @@ from pgqueue.tasks.context import CURRENT, JobContext, current
 from pgqueue.tasks.handles import (
     NO_HANDLE,
     AsyncHandle,
-    AsyncQueue,
     AsyncTask,
     D,
     Declare,
     DeclareWithContext,
-    HandledQueue,
     P,
-    Producer,
     SyncHandle,
-    SyncQueue,
     SyncTask,
     Task,
 )
+from pgqueue.tasks.jobs import Job, JobResults
+from pgqueue.tasks.producing import Handle, Producer, Receive, Stored, check_job
+from pgqueue.tasks.queues import AsyncQueue, HandledQueue, SyncQueue
 from pgqueue.tasks.registry import Declaration, Executor, Registry, declare, need_tasks
 
 __all__ = [
@@ -32,15 +31,21 @@ __all__ = [
     "Declare",
     "DeclareWithContext",
     "Executor",
+    "Handle",
     "HandledQueue",
+    "Job",
     "JobContext",
+    "JobResults",
     "P",
     "Producer",
+    "Receive",
     "Registry",
+    "Stored",
     "SyncHandle",
     "SyncQueue",
     "SyncTask",
     "Task",
+    "check_job",
     "current",
     "declare",
     "need_tasks",

@@ -6,25 +6,26 @@ carry a transaction is said by structural types, so that nothing is imported whi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, overload
 
 from typing_extensions import TypeVar, Unpack
 
-from pgqueue.model.errors import InvalidArguments
-from pgqueue.model.job import Job, JobSpec
+from pgqueue.model.job import JobSpec
 from pgqueue.model.options import JobOptions, Options
 from pgqueue.tasks.context import D_co, JobContext
+from pgqueue.tasks.jobs import Job
+from pgqueue.tasks.producing import Handle, Producer, held
 from pgqueue.tasks.registry import Declaration
 
 if TYPE_CHECKING:  # a producer that only has a Session need not load psycopg
-    from psycopg import AsyncConnection, Connection
+    from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 
 P = ParamSpec("P")
 R = TypeVar("R")
 D = TypeVar("D", default=None)
 
-NO_HANDLE = object()  # None is what a caller passes by mistake
+NO_HANDLE: Any = object()  # None is what a caller passes by mistake
 
 
 class _Rows(Protocol):
@@ -47,31 +48,29 @@ class _AsyncSession(Protocol):
     def connection(self) -> Awaitable[_AsyncSqlAlchemy]: ...
 
 
-SyncHandle: TypeAlias = "Connection[Any] | _SyncSqlAlchemy | _SyncSession"
-AsyncHandle: TypeAlias = "AsyncConnection[Any] | _AsyncSqlAlchemy | _AsyncSession"
+class _Dbapi(Protocol):  # Django's connection, psycopg2, pg8000
+    def cursor(self) -> Any: ...
+    def rollback(self) -> None: ...
 
 
-class Producer(Protocol):
-    """Where enqueue ends. ``handle`` is the caller's connection or session; NO_HANDLE: a connection of the producer's own."""
+class _Asyncpg(Protocol):
+    async def fetchrow(self, query: str, /) -> Any: ...
 
-    def enqueue(self, handle: object, specs: Sequence[JobSpec[Any]]) -> list[str]:
-        """Write jobs; return their ids in order."""
-        ...
 
-    async def aenqueue(self, handle: object, specs: Sequence[JobSpec[Any]]) -> list[str]:
-        """Write jobs on an async handle; return their ids in order."""
-        ...
+SyncHandle: TypeAlias = "Connection[Any] | Cursor[Any] | _SyncSqlAlchemy | _SyncSession | _Dbapi"
+AsyncHandle: TypeAlias = "AsyncConnection[Any] | AsyncCursor[Any] | _AsyncSqlAlchemy | _AsyncSession | _Asyncpg"
 
 
 class BoundTask(Generic[P, R]):
     """A task with options, on a handle or on none."""
 
     def __init__(
-        self, declaration: Declaration, producer: Producer, options: JobOptions, handle: object = NO_HANDLE
+        self, declaration: Declaration, producer: Producer, options: JobOptions, handle: Handle | None = None
     ) -> None:
         self._declaration = declaration
         self._producer = producer
         self._options = options
+        self._merged = options.over(declaration.options)
         self._handle = handle
 
     def job(self, *args: P.args, **kwargs: P.kwargs) -> JobSpec[R]:
@@ -81,8 +80,11 @@ class BoundTask(Generic[P, R]):
             InvalidArguments: The call does not fit the task's signature.
             InvalidPayload: The arguments cannot be stored as JSON.
         """
-        args_json = self._declaration.shape.encode(args, kwargs)
-        return JobSpec(self._declaration.name, args_json, self._options.over(self._declaration.options))
+        declaration, options = self._declaration, self._merged
+        if options.unique and options.key is None:
+            declaration.shape.check_names(options.unique.args)
+            return JobSpec(declaration.name, declaration.shape.encode(args, kwargs, defaults=True), options)
+        return JobSpec(declaration.name, declaration.shape.encode(args, kwargs), options)
 
 
 class SyncTask(BoundTask[P, R]):
@@ -97,12 +99,13 @@ class SyncTask(BoundTask[P, R]):
         Raises:
             InvalidArguments: The call does not fit the task's signature.
             InvalidPayload: The arguments cannot be stored as JSON.
+            JobExists: Another job holds the key, and ``on_conflict="raise"``.
             HandleError: The handle cannot carry the job.
             SchemaError: The database is not migrated.
             BackendUnavailable: The database cannot be reached.
         """
         spec = self.job(*args, **kwargs)
-        return stored(spec, self._producer.enqueue(self._handle, [spec])[0])
+        return held(spec, self._producer.enqueue(self._handle, spec), self._producer.results)
 
 
 class AsyncTask(BoundTask[P, R]):
@@ -111,7 +114,7 @@ class AsyncTask(BoundTask[P, R]):
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Enqueue a call as ``enqueue`` does, without blocking the event loop."""
         spec = self.job(*args, **kwargs)
-        return stored(spec, (await self._producer.aenqueue(self._handle, [spec]))[0])
+        return held(spec, await self._producer.aenqueue(self._handle, spec), self._producer.results)
 
 
 class Task(SyncTask[P, R], AsyncTask[P, R]):
@@ -132,17 +135,19 @@ class Task(SyncTask[P, R], AsyncTask[P, R]):
         return self._declaration.function(*args, **kwargs)
 
     @overload  # first: AsyncConnection.connection is NoReturn
-    def using(self, handle: AsyncHandle, /, **options: Unpack[Options]) -> AsyncTask[P, R]: ...
+    def using(self, handle: AsyncHandle, /, *, bind: Any = ..., **options: Unpack[Options]) -> AsyncTask[P, R]: ...
     @overload
-    def using(self, handle: SyncHandle, /, **options: Unpack[Options]) -> SyncTask[P, R]: ...
+    def using(self, handle: SyncHandle, /, *, bind: Any = ..., **options: Unpack[Options]) -> SyncTask[P, R]: ...
     @overload
     def using(self, /, **options: Unpack[Options]) -> Task[P, R]: ...
-    def using(self, handle: Any = NO_HANDLE, /, **options: Any) -> Any:
+    def using(self, handle: Any = NO_HANDLE, /, *, bind: Any = None, **options: Any) -> Any:
         """Return the task on a connection or session, with options.
 
         Args:
-            handle: psycopg Connection or AsyncConnection, SQLAlchemy Session or AsyncSession; none: a pool of our own.
-            **options: queue, priority, delay or run_at, max_retries, timeout, headers, tags.
+            handle: A connection, cursor or session of psycopg, SQLAlchemy, Django, psycopg2, pg8000 or asyncpg; none: a
+                pool of our own.
+            bind: Which database of a session with several: an engine, or a mapped class.
+            **options: queue, priority, delay or run_at, max_retries, timeout, headers, tags, key, unique.
 
         Raises:
             InvalidOption: An option is unknown or out of range.
@@ -150,7 +155,7 @@ class Task(SyncTask[P, R], AsyncTask[P, R]):
         chosen = JobOptions.of(options).over(self._options)
         if handle is NO_HANDLE:
             return Task[P, R](self._declaration, self._producer, chosen)
-        return HandledTask[P, R](self._declaration, self._producer, chosen, handle)
+        return HandledTask[P, R](self._declaration, self._producer, chosen, Handle(handle, bind))
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
@@ -158,57 +163,6 @@ class Task(SyncTask[P, R], AsyncTask[P, R]):
 
 class HandledTask(SyncTask[P, R], AsyncTask[P, R]):
     """A task on a handle whose kind is known at run time; types show only the half that fits."""
-
-
-def stored(spec: JobSpec[R], job_id: str) -> Job[R]:
-    """Return what a caller holds of a spec that was stored."""
-    return Job(job_id, spec.task, spec.options.queue or "default")
-
-
-class BoundQueue:
-    """The queue on a handle or on none."""
-
-    def __init__(self, producer: Producer, handle: object = NO_HANDLE) -> None:
-        self._producer = producer
-        self._handle = handle
-
-
-class SyncQueue(BoundQueue):
-    """Bulk enqueue on a synchronous handle."""
-
-    def enqueue_many(self, jobs: Iterable[JobSpec[Any]], /) -> list[Job[Any]]:
-        """Enqueue jobs of any tasks in one statement, in the handle's transaction or in one of its own.
-
-        Raises:
-            InvalidArguments: An element was not made by ``task.job(...)``.
-            HandleError, SchemaError, BackendUnavailable: As for ``enqueue``.
-        """
-        specs = _specs(jobs)
-        return [stored(s, i) for s, i in zip(specs, self._producer.enqueue(self._handle, specs), strict=True)]
-
-
-class AsyncQueue(BoundQueue):
-    """Bulk enqueue on an asynchronous handle."""
-
-    async def aenqueue_many(self, jobs: Iterable[JobSpec[Any]], /) -> list[Job[Any]]:
-        """Enqueue as ``enqueue_many`` does, without blocking the event loop."""
-        specs = _specs(jobs)
-        ids = await self._producer.aenqueue(self._handle, specs)
-        return [stored(s, i) for s, i in zip(specs, ids, strict=True)]
-
-
-class HandledQueue(SyncQueue, AsyncQueue):
-    """Bulk enqueue on a handle whose kind is known at run time."""
-
-
-def _specs(jobs: Iterable[JobSpec[Any]]) -> list[JobSpec[Any]]:
-    if not isinstance(jobs, Iterable):
-        raise InvalidArguments(f"{jobs!r} is not a list of jobs.", "Pass [task.job(...), ...].")
-    specs = list(jobs)
-    for spec in specs:
-        if not isinstance(spec, JobSpec):
-            raise InvalidArguments(f"{spec!r} is not a job.", "Make it with task.job(...).")
-    return specs
 
 
 class Declare(Protocol):

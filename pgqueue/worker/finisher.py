@@ -19,7 +19,7 @@ LARGEST_FLUSH = 1000
 MOST_PENDING = 5000
 LOCKED_PAUSE = 0.05
 EMPTIED_PAUSE = 0.2
-UNSTORABLE = '{"type": "Unstorable", "message": "PostgreSQL refused the text of this error."}'
+UNSTORABLE = '{"type": "Unstorable", "message": "PostgreSQL refused the text of this error or result."}'
 
 
 class Finisher(Service):
@@ -76,7 +76,7 @@ class Finisher(Service):
         try:
             locked = await self._write(batch, emptied)
         except InvalidPayload:
-            if len(batch) == 1 and batch[0].error in (None, UNSTORABLE):
+            if len(batch) == 1 and batch[0].result is None and batch[0].error in (None, UNSTORABLE):
                 self._pending.extend(batch)  # behind the others, which it must not hold up
                 raise
             self._pending[:0] = self._narrow(batch)
@@ -129,6 +129,6 @@ class Finisher(Service):
                 self.events.emit("job.lost", job=outcome.id, run=outcome.run, verdict=outcome.verdict)
 
     def _narrow(self, batch: list[Outcome]) -> list[Outcome]:
-        """One error text that the database refuses must not hold up the others: halve the batch until it stands alone."""
+        """One text that the database refuses must not hold up the others: halve the batch until it stands alone."""
         self._limit = max(1, len(batch) // 2)
-        return [batch[0]._replace(error=UNSTORABLE)] if len(batch) == 1 else batch
+        return [batch[0]._replace(error=UNSTORABLE, result=None)] if len(batch) == 1 else batch

@@ -15,6 +15,7 @@ from typing import Any
 
 from pgqueue.backend import Outcome
 from pgqueue.model.job import ClaimedJob
+from pgqueue.model.payloads import Payloads
 from pgqueue.tasks import CURRENT, Declaration, JobContext, Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
@@ -44,6 +45,7 @@ class Slots:
         registry: Registry,
         finisher: Finisher,
         events: Events,
+        payloads: Payloads,
         deps: Any = None,
     ) -> None:
         self.threads = Threads()
@@ -53,6 +55,7 @@ class Slots:
         self._registry = registry
         self._finisher = finisher
         self._events = events
+        self._payloads = payloads
         self._deps = deps
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._slots = [Slot() for _ in range(state.info.concurrency)]
@@ -150,23 +153,34 @@ class Slots:
         slot.deadline = started + job.timeout_ms / 1000
         token = CURRENT.set(job)
         error: BaseException | None = None
+        value: Any = None
         try:
-            args, kwargs = task.shape.decode(job.args)
+            args, kwargs = task.shape.decode(self._payloads.open(job.payload))
             if task.context:
                 args = (JobContext.of(job, self._deps), *args)
             if task.executor == "loop":
-                await task.function(*args, **kwargs)
+                value = await task.function(*args, **kwargs)
             else:
-                error = await self.threads.call(task.function, args, kwargs)
+                value, error = await self.threads.call(task.function, args, kwargs)
         except BaseException as raised:  # noqa: BLE001 - whatever a handler raises becomes an outcome
             error = raised
         finally:
             slot.deadline = math.inf
             CURRENT.reset(token)
         if error is None and slot.reason is None:
-            self._finisher.add(Outcome(job.id, job.run, job.lease, "succeeded", 0.0, started, None))
+            self._succeed(job, task, started, value)
         else:
             self._conclude(slot, job, task, started, error)
+
+    def _succeed(self, job: ClaimedJob, task: Declaration, started: float, value: object) -> None:
+        """Record a success with its result; one that cannot be kept is said beside it, for the work is done."""
+        result = unkept = None
+        if value is not None:
+            try:
+                result = self._payloads.seal_result(task.shape.encode_result(value))
+            except Exception as error:  # noqa: BLE001 - a value may be anything
+                unkept = describe(error)
+        self._finisher.add(Outcome(job.id, job.run, job.lease, "succeeded", 0.0, started, unkept, result))
 
     def _conclude(
         self, slot: Slot, job: ClaimedJob, task: Declaration, started: float, error: BaseException | None

@@ -15,6 +15,7 @@ from typing import Any
 from pgqueue.backend import WorkerBackend
 from pgqueue.model.clock import Clock, monotonic
 from pgqueue.model.errors import ConfigurationError
+from pgqueue.model.payloads import Payloads
 from pgqueue.tasks import Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
@@ -43,6 +44,7 @@ class Worker:
         weights: Queues and their weights: how often a queue is served while all have jobs.
         concurrency: Jobs that run at the same time.
         timing: How often the services do what.
+        payloads: How arguments are read and results stored.
         deps: Handed to handlers as ``ctx.deps``.
     """
 
@@ -56,6 +58,7 @@ class Worker:
         version: str,
         timing: Timing | None = None,
         events: Events | None = None,
+        payloads: Payloads | None = None,
         deps: Any = None,
         clock: Clock = monotonic,
     ) -> None:
@@ -66,7 +69,9 @@ class Worker:
         self._registry = registry
         self._buffers = Buffers(weights)
         self._finisher = Finisher(self.state, backend, self.events)
-        self.slots = Slots(self.state, self._buffers, registry, self._finisher, self.events, deps)
+        self.slots = Slots(
+            self.state, self._buffers, registry, self._finisher, self.events, payloads or Payloads(None, ()), deps
+        )
         self._claimer = Claimer(self.state, backend, self._buffers, self.slots, self._finisher, self.events)
         self.slots.hungry = self._finisher.relieved = self._claimer.wake
         self._identity = Identity(self.state, backend, self.slots, self._claimer, self._finisher, self.events)

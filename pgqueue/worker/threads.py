@@ -31,8 +31,11 @@ class Threads:
 
     async def call(
         self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> BaseException | None:
-        """Call a function in a thread; return what it raised. When this is cancelled the thread goes on as a zombie."""
+    ) -> tuple[Any, BaseException | None]:
+        """Call a function in a thread; return what it returned and what it raised.
+
+        When this is cancelled the thread goes on as a zombie.
+        """
         call = _Call(lambda: function(*args, **kwargs))
         self._provide()
         self._calls.put(call)
@@ -65,13 +68,13 @@ class Threads:
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
-            error = call.run()
+            ended = call.run()
             with self._lock:
                 call.ended = True
                 self._idle += 1
                 if call.left_behind:
                     self.count(-1)
-            call.answer(error)
+            call.answer(ended)
 
 
 class _Call:
@@ -81,23 +84,22 @@ class _Call:
         self.ended = False
         self.left_behind = False
         self._loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[BaseException | None] = self._loop.create_future()
+        self.future: asyncio.Future[tuple[Any, BaseException | None]] = self._loop.create_future()
         self._function = function
         self._context = contextvars.copy_context()
 
-    def run(self) -> BaseException | None:
+    def run(self) -> tuple[Any, BaseException | None]:
         """Call; errors are returned, because a future refuses some: StopIteration, GeneratorExit."""
         try:
-            self._context.run(self._function)
+            return self._context.run(self._function), None
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises becomes an outcome
-            return error
-        return None
+            return None, error
 
-    def answer(self, error: BaseException | None) -> None:
+    def answer(self, ended: tuple[Any, BaseException | None]) -> None:
         """Wake whoever waits."""
         with suppress(RuntimeError):  # the event loop is gone
-            self._loop.call_soon_threadsafe(self._resolve, error)
+            self._loop.call_soon_threadsafe(self._resolve, ended)
 
-    def _resolve(self, error: BaseException | None) -> None:
+    def _resolve(self, ended: tuple[Any, BaseException | None]) -> None:
         if not self.future.done():
-            self.future.set_result(error)
+            self.future.set_result(ended)

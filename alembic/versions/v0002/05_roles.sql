@@ -23,22 +23,22 @@ revoke execute on function {schema}.retire_partition from public;
 create function {schema}.role_grants() returns table (roles text[], privileges text, kind text, objects text[])
 language sql stable set search_path = pg_catalog as $$
   values
-    ('{producer,worker}'::text[], 'execute', 'function',
-      '{enqueue,enqueue_many,enqueue_jobs,enqueue_keyed,unique_key,job_states}'::text[]),
-    ('{auditor,admin}', 'execute', 'function', '{unique_key,job_states}'),
-    ('{auditor,admin}', 'select', 'table',
-      '{all_jobs,all_attempts,queue_stats,misplaced_jobs,job_history,job_attempt,job_key,operator_action,queue,worker,worker_log,
-        job_progress,schedule,schedule_tick,migration}'),
-    ('{admin}', 'execute', 'function', '{cancel,cancel_jobs,retry,pause,resume,adopt}'),
-    ('{worker}', 'execute', 'function', '{channel,wake,make_partitions,retire_partition}'),
-    ('{worker}', 'usage', 'sequence', '{ready_seq,job_id_seq}'),
-    ('{worker}', 'select, insert, update, delete', 'table',
-      '{job,ready,scheduled,lease,job_key,worker,worker_idle,worker_log,job_signal,job_progress}'),
-    ('{worker}', 'select, insert, update', 'table', '{queue}'),
-    ('{worker}', 'select, insert', 'table', '{job_history,job_attempt}'),
-    ('{worker}', 'select', 'table', '{home}'),
-    ('{worker}', case when current_setting('server_version_num')::int >= 170000 then 'maintain' end, 'table',
-      '{ready,scheduled,lease,job,worker,worker_idle}')
+    (array['producer', 'worker'], 'execute', 'function',
+      array['enqueue', 'enqueue_many', 'enqueue_jobs', 'enqueue_keyed', 'unique_key', 'job_states']),
+    (array['auditor', 'admin'], 'execute', 'function', array['unique_key', 'job_states']),
+    (array['auditor', 'admin'], 'select', 'table',
+      array['all_jobs', 'all_attempts', 'queue_stats', 'misplaced_jobs', 'job_history', 'job_attempt', 'job_key', 'operator_action',
+        'queue', 'worker', 'worker_log', 'job_progress', 'schedule', 'schedule_tick', 'migration']),
+    (array['admin'], 'execute', 'function', array['cancel', 'cancel_jobs', 'retry', 'pause', 'resume', 'adopt']),
+    (array['worker'], 'execute', 'function', array['channel', 'wake', 'make_partitions', 'retire_partition']),
+    (array['worker'], 'usage', 'sequence', array['ready_seq', 'job_id_seq']),
+    (array['worker'], 'select, insert, update, delete', 'table',
+      array['job', 'ready', 'scheduled', 'lease', 'job_key', 'worker', 'worker_idle', 'worker_log', 'job_signal', 'job_progress']),
+    (array['worker'], 'select, insert, update', 'table', array['queue']),
+    (array['worker'], 'select, insert', 'table', array['job_history', 'job_attempt']),
+    (array['worker'], 'select', 'table', array['home']),
+    (array['worker'], case when current_setting('server_version_num')::int >= 170000 then 'maintain' end, 'table',
+      array['ready', 'scheduled', 'lease', 'job', 'worker', 'worker_idle'])
 $$;
 revoke execute on function {schema}.role_grants from public;
 

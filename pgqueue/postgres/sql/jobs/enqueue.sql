@@ -1,9 +1,10 @@
 -- Write jobs in the caller's transaction. The statement itself is the function's: SQL callers end in it too.
 --   parameters  parallel arrays, see {schema}.enqueue_jobs
---   result      ids in the order given
+--   result      one row: ids in the order given, separated by commas; the transaction
 --   rows locked none but the new ones
 --   states      - -> ready | scheduled
 --   index       none
-select id::text from {schema}.enqueue_jobs(%(queue)s::text::text[], %(task)s::text::text[], %(args)s::text::jsonb[],
+select string_agg(id::text, ',') as ids, pg_current_xact_id()::text as transaction
+from {schema}.enqueue_jobs(%(queue)s::text::text[], %(task)s::text::text[], %(args)s::text::jsonb[],
   %(priority)s::text::int[], %(delay)s::text::float8[], %(run_at)s::text::timestamptz[], %(max_retries)s::text::int[],
   %(timeout_ms)s::text::int[], %(more)s::text::jsonb[]) as id

@@ -1,7 +1,7 @@
 -- Record the outcomes of runs, a mixed batch in one statement. A run counts only while its job still has that run and its
 -- lease still belongs to this worker.
---   parameters  id, run, lease, outcome, delay (s), ago (s since the handler was called; null: never), error: parallel
---               arrays; worker; empty: leases all of whose jobs were answered done or lost in an EARLIER flush
+--   parameters  id, run, lease, outcome, delay (s), ago (s since the handler was called; null: never), error, result:
+--               parallel arrays; worker; empty: leases all of whose jobs were answered done or lost in an EARLIER flush
 --               outcome: succeeded | dead | cancelled | expired end the job; retry (uses an attempt), snooze, release do not
 --   result      one row: done (how many), others (id, run, 1 if locked)[]: locked are to be tried again in the next flush,
 --               the rest are lost: the run is not this worker's any more
@@ -10,8 +10,8 @@
 --   index       job_pkey, job_key_job, lease_pkey
 with outcome as materialized (
   select * from unnest(%(id)s::text::bigint[], %(run)s::text::int[], %(lease)s::text::bigint[], %(outcome)s::text::text[],
-                       %(delay)s::text::float8[], %(ago)s::text::float8[], %(error)s::text::jsonb[])
-    as o(id, run, lease_id, outcome, delay, ago, error)
+                       %(delay)s::text::float8[], %(ago)s::text::float8[], %(error)s::text::jsonb[], %(result)s::text::jsonb[])
+    as o(id, run, lease_id, outcome, delay, ago, error, result)
 ), mine as materialized (
   select id from {schema}.lease where id = any(%(lease)s::text::bigint[]) and worker_id = %(worker)s::bigint
 ), held as materialized (
@@ -34,11 +34,11 @@ with outcome as materialized (
 ), kept as (
   insert into {schema}.job_history (id, finished_at, run_at, enqueued_at, started_at, worker_id, run, timeout_ms, max_retries,
     attempt, crashes, priority, has_key, state, queue, task, args, body, codec, headers, tags, metadata, retry, deadline,
-    expires_at, group_key, schedule, tick, error)
+    expires_at, group_key, schedule, tick, error, result)
   select e.id, now(), e.run_at, e.enqueued_at, now() - k.ago * interval '1 s', %(worker)s::bigint, e.run,
     e.timeout_ms, e.max_retries, e.attempt + (k.ago is not null)::int, e.crashes, e.priority, e.has_key, k.outcome, e.queue,
     e.task, e.args, e.body, e.codec, e.headers, e.tags, e.metadata, e.retry, e.deadline, e.expires_at, e.group_key,
-    e.schedule, e.tick, k.error
+    e.schedule, e.tick, k.error, k.result
   from keyed k join ended e on e.id = k.id
 ), freed as (
   delete from {schema}.job_key where ctid = any(array(select key_place from keyed where key_place is not null and not key_locked))

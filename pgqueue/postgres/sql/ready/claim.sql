@@ -23,7 +23,8 @@ with gate as materialized (
   returning priority, seq, job_id, run
 ), jobs as materialized (  -- an entry whose job was cancelled, retried or replaced vanishes here
   select taken.priority, taken.seq, job.id, job.run, job.attempt, job.crashes, job.max_retries, job.timeout_ms,
-    job.task, job.args::text as args, job.headers, job.tags, job.enqueued_at
+    job.task, coalesce(job.args::text, job.codec || ':' || encode(job.body, 'base64')) as payload, job.headers, job.tags,
+    job.enqueued_at, job.has_key
   from taken cross join lateral (select * from {schema}.job j where j.id = taken.job_id and j.run = taken.run limit 1) job
 ), leased as (
   insert into {schema}.lease (id, worker_id, job_ids, runs)
@@ -39,9 +40,10 @@ select (select coalesce(sum(entries), 0)::int from walked) as taken,
   (select generation from {schema}.queue where name = %(queue)s::text) as generation,
   (select allowed from gate) as allowed,
   null::bigint as id, null::int as run, null::smallint as attempt, null::smallint as crashes, null::smallint as max_retries,
-  null::int as timeout_ms, null::text as task, null::text as args, null::jsonb as headers, null::text[] as tags,
-  null::timestamptz as enqueued_at
+  null::int as timeout_ms, null::text as task, null::text as payload, null::jsonb as headers, null::text[] as tags,
+  null::timestamptz as enqueued_at, null::boolean as has_key
 from pg_current_snapshot() as now_seen
 union all
-select null, null, null, null, null, null, null, id, run, attempt, crashes, max_retries, timeout_ms, task, args, headers, tags, enqueued_at
+select null, null, null, null, null, null, null, id, run, attempt, crashes, max_retries, timeout_ms, task, payload, headers, tags,
+  enqueued_at, has_key
 from (select * from jobs order by priority desc, seq) as in_order

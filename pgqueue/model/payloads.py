@@ -1,0 +1,76 @@
+"""How an application's payloads are stored and read: as JSON, or by a codec."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pgqueue.model.codecs import Codec, check_codec
+from pgqueue.model.errors import ConfigurationError, InvalidPayload
+
+_CODEC = "$codec"
+_BODY = "$body"
+
+
+class Payloads:
+    """The codecs of an application.
+
+    Args:
+        codec: What new payloads are stored by; None: as JSON.
+        codecs: More that payloads may have been stored by.
+
+    Raises:
+        ConfigurationError: One is not a codec, or two have the same name.
+    """
+
+    def __init__(self, codec: Codec | None, codecs: Sequence[Codec]) -> None:
+        self.codec = None if codec is None else check_codec(codec)
+        self._known: dict[str, Codec] = {}
+        for one in [*([] if codec is None else [codec]), *codecs]:
+            if self._known.setdefault(check_codec(one).name, one) is not one:
+                raise ConfigurationError(f"Two codecs have the name {one.name!r}.", "Give each a name of its own.")
+
+    def open(self, stored: str) -> str:
+        """Return the JSON of arguments as a claim gives them: an object, or "name:base64" of a codec.
+
+        Raises:
+            InvalidPayload: No codec has this name, or it refuses what is stored.
+        """
+        if stored[0] == "{":
+            return stored
+        name, _, body = stored.partition(":")
+        return self._decode(name, body)
+
+    def seal_result(self, result: str | None) -> str | None:
+        """Return the JSON under which a result is stored."""
+        if self.codec is None or result is None:
+            return result
+        body = base64.b64encode(self.codec.encode(result.encode())).decode("ascii")
+        return json.dumps({_CODEC: self.codec.name, _BODY: body})
+
+    def open_result(self, stored: Any) -> Any:
+        """Return a result from the parsed JSON under which it was stored.
+
+        Raises:
+            InvalidPayload: No codec has its name, or it refuses what is stored.
+        """
+        if isinstance(stored, dict) and stored.keys() == {_CODEC, _BODY}:
+            return json.loads(self._decode(stored[_CODEC], stored[_BODY]))
+        return stored
+
+    def _decode(self, name: str, body: str) -> str:
+        codec = self._known.get(name)
+        if codec is None:
+            raise InvalidPayload(
+                f"The payload was stored by the codec {name!r}, which this application does not have.",
+                "Pass it to PgQueue(codec=...) or PgQueue(codecs=[...]).",
+            )
+        try:
+            return codec.decode(base64.b64decode(body)).decode()
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise InvalidPayload(
+                f"The codec {name!r} gave no text back ({error}).", "Check that its keys are the ones of the producers."
+            ) from None

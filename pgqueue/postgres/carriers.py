@@ -1,0 +1,127 @@
+"""psycopg's connections as carriers of jobs, without leaving anything behind in them.
+
+Cursors are made by class, because the caller may have set a row or cursor factory; nothing is prepared, because the
+connection and its prepared statements are the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
+from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.rows import tuple_row
+
+from pgqueue.model.errors import HandleError, InvalidPayload
+from pgqueue.postgres.explain import explain
+from pgqueue.postgres.statements import statement
+from pgqueue.postgres.steps import Copy, Fetch, Run, Step, Traits
+
+PATIENCE = 10.0  # seconds until a connection that is busy with something else is given up
+
+_AnyConnection = Connection[Any] | AsyncConnection[Any]
+
+
+class PsycopgCarrier:
+    """A psycopg connection. See ``steps.Carrier``."""
+
+    def __init__(self, connection: Connection[Any], schema: str) -> None:
+        if _is_busy(connection):
+            if connection.lock.acquire(timeout=PATIENCE):
+                connection.lock.release()
+            if _is_busy(connection):
+                raise _busy()
+        self._connection = connection
+        self._schema = schema
+        self.traits = _traits(connection)
+
+    def do(self, step: Step) -> Any:
+        """Do a step."""
+        cursor = Cursor(self._connection, row_factory=tuple_row)
+        with explained(self._connection, self._schema):
+            if isinstance(step, Fetch):
+                return cursor.execute(statement(step.name, self._schema), step.parameters, prepare=False).fetchall()
+            if isinstance(step, Copy):
+                with cursor.copy(statement(step.name, self._schema)) as copy:
+                    copy.write(step.lines)
+                return None
+            assert isinstance(step, Run)
+            return cursor.execute(step.text, prepare=False) and None
+
+
+class AsyncPsycopgCarrier:
+    """A psycopg asynchronous connection. See ``steps.AsyncCarrier``."""
+
+    def __init__(self, connection: AsyncConnection[Any], schema: str) -> None:
+        self._connection = connection
+        self._schema = schema
+        self.traits = _traits(connection)
+
+    @classmethod
+    async def of(cls, connection: AsyncConnection[Any], schema: str) -> AsyncPsycopgCarrier:
+        """Wait for what the connection does now, and return it as a carrier."""
+        if _is_busy(connection):
+            try:
+                async with asyncio.timeout(PATIENCE), connection.lock:
+                    pass
+            except TimeoutError:
+                raise _busy() from None
+            if _is_busy(connection):
+                raise _busy()
+        return cls(connection, schema)
+
+    async def do(self, step: Step) -> Any:
+        """Do a step."""
+        cursor = AsyncCursor(self._connection, row_factory=tuple_row)
+        with explained(self._connection, self._schema):
+            if isinstance(step, Fetch):
+                await cursor.execute(statement(step.name, self._schema), step.parameters, prepare=False)
+                return await cursor.fetchall()
+            if isinstance(step, Copy):
+                async with cursor.copy(statement(step.name, self._schema)) as copy:
+                    await copy.write(step.lines)
+                return None
+            assert isinstance(step, Run)
+            await cursor.execute(step.text, prepare=False)
+            return None
+
+
+@contextmanager
+def explained(connection: _AnyConnection, schema: str) -> Iterator[None]:
+    """Say the driver's errors in our words."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise explain(error, schema, broken=connection.broken) or error from error
+    except UnicodeEncodeError as error:
+        raise InvalidPayload(
+            f"The connection's client_encoding {error.encoding} lacks a character of the job ({error.reason}).",
+            "Connect with client_encoding=utf8.",
+        ) from None
+
+
+def _traits(connection: _AnyConnection) -> Traits:
+    status = connection.info.transaction_status
+    return Traits(
+        copies=connection.pgconn.pipeline_status == PipelineStatus.OFF,
+        commits=connection.autocommit and status == TransactionStatus.IDLE,
+    )
+
+
+def _is_busy(connection: _AnyConnection) -> bool:
+    """Whether a statement is under way: a COPY, a stream, or another thread's. In a pipeline that is no hindrance."""
+    return (
+        connection.pgconn.pipeline_status == PipelineStatus.OFF
+        and connection.info.transaction_status == TransactionStatus.ACTIVE
+    )
+
+
+def _busy() -> HandleError:
+    return HandleError(
+        "The connection is busy with another statement, such as a COPY or a stream, so nothing can be enqueued on it.",
+        "Enqueue before or after it, or on another connection.",
+    )

@@ -1,0 +1,129 @@
+"""How jobs are written: one, or a stream of any length, all or none.
+
+Arrays in one statement are the rule; a large chunk of plain jobs is copied in. More than one statement stands inside a
+savepoint of the caller's transaction, or in a transaction of its own where each statement would commit by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from pgqueue.model.codecs import Codec
+from pgqueue.model.errors import JobExists
+from pgqueue.model.job import JobSpec
+from pgqueue.model.plans import Plan
+from pgqueue.postgres.copying import Lines, is_copied
+from pgqueue.postgres.literals import texts
+from pgqueue.postgres.parameters import keys, parameters
+from pgqueue.postgres.steps import Chunk, Copy, Fetch, Run, Step, Take, Traits
+from pgqueue.tasks import Receive, Stored
+
+CHUNK = 5000  # jobs
+CHUNK_CHARACTERS = 4 * 1024 * 1024  # of arguments
+
+_SAVEPOINT = ("savepoint pgqueue_bulk", "release savepoint pgqueue_bulk", "rollback to savepoint pgqueue_bulk")
+_TRANSACTION = ("begin", "commit", "rollback")
+
+
+class Writer:
+    """Plans how jobs are written to one schema."""
+
+    def __init__(self, schema: str, codec: Codec | None) -> None:
+        self._schema = schema
+        self._codec = codec
+
+    def one(self, traits: Traits, spec: JobSpec[Any]) -> Plan[Step, Stored]:
+        """Write a job."""
+        return (yield from self._insert(traits, [spec]))[0]
+
+    def all(self, traits: Traits, receive: Receive) -> Plan[Step, None]:
+        """Write what Take gives, until it gives nothing."""
+        chunk: Chunk = yield Take()
+        following: Chunk = (yield Take()) if chunk else []
+        copies = is_copied(chunk) and (yield from self._may_copy(traits))
+        if not following and not copies:
+            if chunk:
+                receive(chunk, (yield from self._insert(traits, chunk)))
+            return
+        begin, end, undo = _TRANSACTION if traits.commits else _SAVEPOINT
+        yield Run(begin)
+        try:
+            while chunk:
+                write = self._copy if copies and is_copied(chunk) else self._insert
+                receive(chunk, (yield from write(traits, chunk)))
+                chunk = following
+                following = (yield Take()) if chunk else []
+            yield Run(end)
+        except BaseException:
+            with contextlib.suppress(Exception):  # the connection may be lost: then the server has rolled back
+                yield Run(undo)
+                if undo != "rollback":
+                    yield Run(end)
+            raise
+
+    def _may_copy(self, traits: Traits) -> Plan[Step, bool]:
+        if not traits.copies:
+            return False
+        rows = yield Fetch("jobs/may_copy", {"schema": self._schema})
+        return bool(rows[0][0])
+
+    def _insert(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, list[Stored]]:
+        if any(spec.options.shared for spec in specs):
+            return (yield from self._insert_keyed(traits, specs))
+        rows = yield Fetch("jobs/enqueue", parameters(specs, self._codec))
+        ids, transaction = rows[0]
+        open_one = _still_open(traits, transaction)
+        return [Stored(job_id, "created", open_one) for job_id in ids.split(",")]
+
+    def _insert_keyed(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, list[Stored]]:
+        rows = yield Fetch("jobs/enqueue_keyed", {**parameters(specs, self._codec), "key": keys(specs)})
+        answers, transaction = rows[0]
+        open_one = _still_open(traits, transaction)
+        stored = []
+        for spec, answer in zip(specs, answers.split(","), strict=True):
+            job_id, outcome = answer.split(" ")
+            if outcome == "refused":
+                raise _exists(spec, job_id)
+            stored.append(Stored(job_id, outcome, open_one))
+        return stored
+
+    def _copy(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, list[Stored]]:
+        rows = yield Fetch("jobs/draw", {"count": len(specs)})
+        ids, stamp, transaction = rows[0]
+        drawn = ids.split(",")
+        lines = Lines(specs, drawn, stamp, self._codec)
+        yield Copy("jobs/copy", lines.jobs())
+        yield Copy("ready/copy", lines.places())
+        yield Fetch("ready/wake", {"queues": texts(sorted(lines.queues()))})
+        open_one = _still_open(traits, transaction)
+        return [Stored(job_id, "created", open_one) for job_id in drawn]
+
+
+class Chunker:
+    """Gathers jobs into chunks of bounded count and size."""
+
+    def __init__(self) -> None:
+        self.chunk: Chunk = []
+        self._size = 0
+
+    def is_full_with(self, spec: JobSpec[Any]) -> bool:
+        """Add a job; say whether the chunk is full now."""
+        self.chunk.append(spec)
+        self._size += len(spec.args)
+        return len(self.chunk) >= CHUNK or self._size >= CHUNK_CHARACTERS
+
+
+def _still_open(traits: Traits, transaction: str) -> int | None:
+    return None if traits.commits else int(transaction)
+
+
+def _exists(spec: JobSpec[Any], job_id: str) -> JobExists:
+    queue = spec.options.queue or "default"
+    what = f"the key {spec.options.key!r}" if spec.options.key is not None else f"the key of this call of {spec.task}"
+    return JobExists(
+        f"Job {job_id} holds {what} in the queue {queue!r}, so nothing was enqueued.",
+        'Wait until it frees it, or pass on_conflict="skip" or "replace".',
+        job_id,
+    )

@@ -1,0 +1,131 @@
+"""Where enqueue ends: what a producer does, and the values that it exchanges with the handles of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+from pgqueue.model.errors import InvalidArguments, InvalidOption
+from pgqueue.model.job import JobSpec
+from pgqueue.tasks.jobs import Job, JobResults
+
+Returning: TypeAlias = Literal["jobs", "ids", "count"]
+Progress: TypeAlias = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What a caller passed to ``using``.
+
+    Attributes:
+        given: Its connection, cursor or session.
+        bind: Which of a session's databases is meant: an engine, or a mapped class.
+    """
+
+    given: object
+    bind: object = None
+
+
+class Stored(NamedTuple):
+    """What became of a job that was to be stored.
+
+    Attributes:
+        id: Its id, or that of the job that holds its key.
+        transaction: The caller's transaction; None: it is committed.
+    """
+
+    id: str
+    outcome: Literal["created", "held", "replaced"]
+    transaction: int | None
+
+
+Receive: TypeAlias = Callable[[Sequence[JobSpec[Any]], Sequence[Stored]], None]
+
+
+class Producer(Protocol):
+    """Where enqueue ends. ``handle`` is the caller's transaction; None: a connection of the producer's own."""
+
+    @property
+    def results(self) -> JobResults:
+        """Answers what a job asks."""
+        ...
+
+    def enqueue(self, handle: Handle | None, spec: JobSpec[Any]) -> Stored:
+        """Write a job."""
+        ...
+
+    async def aenqueue(self, handle: Handle | None, spec: JobSpec[Any]) -> Stored:
+        """Write a job on an async handle."""
+        ...
+
+    def enqueue_many(self, handle: Handle | None, jobs: Iterable[JobSpec[Any]], receive: Receive) -> None:
+        """Write jobs, all or none; tell what became of them, chunk by chunk in their order."""
+        ...
+
+    async def aenqueue_many(
+        self, handle: Handle | None, jobs: Iterable[JobSpec[Any]] | AsyncIterable[JobSpec[Any]], receive: Receive
+    ) -> None:
+        """Write jobs on an async handle."""
+        ...
+
+
+def held(spec: JobSpec[Any], stored: Stored, results: JobResults) -> Job[Any]:
+    """Return what a caller holds of a spec that was stored."""
+    return Job(
+        stored.id,
+        spec.task,
+        spec.options.queue or "default",
+        created=stored.outcome == "created",
+        replaced=stored.outcome == "replaced",
+        transaction=stored.transaction,
+        results=results,
+    )
+
+
+class Collector:
+    """Gathers what a bulk returns, and tells its progress.
+
+    Raises:
+        InvalidOption: ``returning`` is no such word, or ``progress`` cannot be called.
+    """
+
+    def __init__(self, returning: Returning, progress: Progress | None, results: JobResults) -> None:
+        if returning not in ("jobs", "ids", "count"):
+            raise InvalidOption(f"returning={returning!r} is not jobs, ids or count.", "Leave it out for jobs.")
+        if progress is not None and not callable(progress):
+            raise InvalidOption(f"progress={progress!r} cannot be called.", "Pass a function of one number.")
+        self._returning = returning
+        self._progress = progress
+        self._results = results
+        self._items: list[Any] = []
+        self._created = 0
+        self._done = 0
+
+    def receive(self, specs: Sequence[JobSpec[Any]], stored: Sequence[Stored]) -> None:
+        """Take what became of a chunk."""
+        if self._returning == "ids":
+            self._items.extend(one.id for one in stored)
+        elif self._returning == "jobs":
+            self._items.extend(held(spec, one, self._results) for spec, one in zip(specs, stored, strict=True))
+        else:
+            self._created += sum(one.outcome == "created" for one in stored)
+        self._done += len(specs)
+        if self._progress is not None:
+            self._progress(self._done)
+
+    @property
+    def answer(self) -> Any:
+        """The jobs, their ids, or how many were created."""
+        return self._created if self._returning == "count" else self._items
+
+
+def check_job(spec: object) -> JobSpec[Any]:
+    """Return an element of a bulk if it is a job.
+
+    Raises:
+        InvalidArguments: It was not made by ``task.job(...)``.
+    """
+    if not isinstance(spec, JobSpec):
+        raise InvalidArguments(f"{spec!r} is not a job.", "Make it with task.job(...).")
+    return spec
