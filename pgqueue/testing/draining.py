@@ -108,14 +108,14 @@ class Drain:
 
 
 async def drain(
-    pgq: PgQueue[Any], storage: Storage, *, length: float, raises: bool, scheduled: bool, concurrency: int
+    pgq: PgQueue[Any], *, length: float, raises: bool, scheduled: bool, concurrency: int
 ) -> list[JobRecord]:
     """Run what is ready; return the jobs that ended.
 
     Raises:
         AssertionError: It took too long, or a job failed and ``raises``.
     """
-    with storage.held() as held:
+    with Storage.held(pgq.settings) as held:
         one = await to_thread.run_sync(
             lambda: Drain(pgq, held, length=length, concurrency=concurrency, scheduled=scheduled)
         )

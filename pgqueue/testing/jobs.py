@@ -213,17 +213,17 @@ class Jobs(EnqueuedJobs):
     async def adrain(
         self,
         *,
-        timeout: Duration = "10s",  # noqa: ASYNC109 - more than a limit: at its end the message says what is left
+        timeout: Duration = "10s",
         raises: bool = True,
         scheduled: bool = False,
         concurrency: int = 1,
     ) -> list[JobRecord]:
         """Do as ``drain`` does, on this event loop."""
         __tracebackhide__ = True
-        length, storage = seconds(timeout, "timeout"), self._storage()
+        length = seconds(timeout, "timeout")
         try:
             return await draining.drain(
-                self._pgq, storage, length=length, raises=raises, scheduled=scheduled, concurrency=concurrency
+                self._pgq, length=length, raises=raises, scheduled=scheduled, concurrency=concurrency
             )
         except AssertionError as error:
             raise error.with_traceback(None) from None  # its message says all; ours is not the code under test
