@@ -89,7 +89,7 @@ def fields_of(annotation: Any) -> dict[str, Any]:
     """
     kind = get_origin(annotation) or annotation
     try:
-        hints = get_type_hints(kind, localns={kind.__name__: kind})
+        hints = hints_of(kind)
     except (NameError, TypeError, AttributeError, SyntaxError) as error:
         raise TaskError(
             f"The annotations of {kind.__qualname__} cannot be resolved ({error}).",
@@ -97,6 +97,12 @@ def fields_of(annotation: Any) -> dict[str, Any]:
         ) from None
     bound = _bound(annotation)
     return {name: _substituted(hint, bound) for name, hint in hints.items()}
+
+
+def hints_of(kind: Any, *, include_extras: bool = False) -> dict[str, Any]:
+    """Return the annotations of a class; they may name the class itself, which need not be a name of its module."""
+    local = {one.__name__: one for one in (kind, *getattr(kind, "__type_params__", ()))}
+    return get_type_hints(kind, localns=local, include_extras=include_extras)
 
 
 def _bound(annotation: Any) -> dict[Any, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Unpack, get_args, get_origin
 
 from pgqueue.model.annotations import (
     LISTS,
@@ -94,7 +94,8 @@ class _Builder:
         if origin in SETS:
             return _set(SETS[origin], self.build(arguments[0] if arguments else Any))
         if origin in LISTS:
-            return _list(self.build(arguments[0] if arguments else Any))
+            kinds = (list,) if origin is list else (list, tuple)  # of a Sequence comes back a list
+            return _list(kinds, self.build(arguments[0] if arguments else Any))
         if origin in MAPS:
             return _dict(_key(annotation) or _plain(arguments[0]), self.build(arguments[1]))
         return self._alias(annotation)
@@ -125,13 +126,9 @@ class _Builder:
     def _tuple(self, annotation: Any, arguments: tuple[Any, ...]) -> Converter:
         if annotation is tuple or (len(arguments) == 2 and arguments[1] is Ellipsis):
             return _sequence(self.build(arguments[0] if arguments else Any))
-        if any(type(one).__name__ in ("_UnpackGenericAlias", "TypeVarTuple") or _is_starred(one) for one in arguments):
+        if any(get_origin(one) is Unpack or getattr(one, "__unpacked__", False) for one in arguments):
             raise TaskError(f"{shown(annotation)} is not supported.", "Write tuple[X, Y] or tuple[X, ...].")
         return _fixed(annotation, [self.build(one) for one in arguments])
-
-
-def _is_starred(annotation: Any) -> bool:
-    return bool(getattr(annotation, "__unpacked__", False))
 
 
 def _plain(annotation: Any) -> Converter:
@@ -155,16 +152,16 @@ def _read_float(stored: object) -> float:
 FLOAT = Converter(PLAIN[float], _plain(float).write, _read_float)
 
 
-def _list(item: Converter) -> Converter:
-    def write(value: object) -> list[Any]:
-        if not isinstance(value, list | tuple):
+def _list(kinds: tuple[type, ...], item: Converter) -> Converter:
+    def write(value: Any) -> list[Any]:
+        if not isinstance(value, kinds):
             raise wrong_type(value, "list")
         return [item.write(one) for one in value]
 
     def read(stored: object) -> list[Any]:
         return [item.read(one) for one in _as_list(stored)]
 
-    return Converter(lambda value: isinstance(value, list | tuple), write, read)
+    return Converter(lambda value: isinstance(value, kinds), write, read)
 
 
 def _sequence(item: Converter) -> Converter:

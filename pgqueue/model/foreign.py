@@ -75,7 +75,10 @@ def msgspec_converter(annotation: Any, plain: Any) -> Converter:
     def read(stored: object) -> Any:
         return msgspec.convert(stored, annotation, str_keys=True)
 
-    return _checked(plain, write, read, write)
+    def all_of(value: object) -> Any:
+        return msgspec.to_builtins(value, order="deterministic")  # keys as they are: 1 is not "1"
+
+    return _checked(plain, write, read, all_of)
 
 
 def _checked(plain: Any, write: Convert, read: Convert, all_of: Convert) -> Converter:

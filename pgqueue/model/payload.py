@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from inspect import Parameter
 from types import SimpleNamespace
-from typing import Any, get_args, get_origin, get_type_hints
-
-from typing_extensions import Unpack
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 from pgqueue.model.annotations import fits, shown
 from pgqueue.model.conversion import Converter, Misfit, reason, short, wrong_type
 from pgqueue.model.converters import FLOAT, converter_of
-from pgqueue.model.errors import InvalidArguments, InvalidPayload, TaskError
+from pgqueue.model.errors import InvalidArguments, InvalidOption, InvalidPayload, TaskError
 
 _read = json.JSONDecoder().raw_decode
 LARGEST_PAYLOAD = 1024 * 1024
@@ -24,6 +22,9 @@ DEEPEST_PAYLOAD = 200  # levels of lists and objects; a worker's stack must have
 
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_BOUNDS = (
+    f"Pass finite numbers of at most 4300 digits, text without lone surrogates, and at most {DEEPEST_PAYLOAD} levels."
+)
 _CONVERTED = "datetime, UUID, Decimal, bytes, an enum, a dataclass or a model"
 
 
@@ -63,20 +64,26 @@ class CallShape:
         kinds = {p.kind for p in parameters}
         self.by_name = not kinds & {Parameter.POSITIONAL_ONLY, *_VARIADIC}
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, defaults: bool = False) -> str:
         """Bind a call and write its arguments.
 
+        Args:
+            defaults: Whether to write those of parameters that the call leaves out; else they are left to the worker.
+
         Returns:
-            A JSON object by parameter name; defaults are left to the worker.
+            A JSON object by parameter name.
 
         Raises:
             InvalidArguments: An argument is missing, unknown, or of another type than annotated.
             InvalidPayload: An argument is not JSON, holds a NUL, or the whole is over 1 MiB.
         """
         try:
-            arguments = self.signature.bind(*args, **kwargs).arguments
+            bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(f"{self.name}: {error}.", self._called_as()) from None
+        if defaults:
+            bound.apply_defaults()
+        arguments = bound.arguments
         checked = self._checked
         for name, value in arguments.items():
             if name in checked and not fits(value, checked[name]):
@@ -86,6 +93,19 @@ class CallShape:
             for name in self._converters.keys() & arguments.keys():
                 arguments[name] = self._written(name, arguments[name])
         return _json(arguments, self.name, "the arguments", LARGEST_PAYLOAD, self._remedy)
+
+    def check_names(self, names: Sequence[str] | None) -> None:
+        """Refuse names that are no parameters.
+
+        Raises:
+            InvalidOption: One is none.
+        """
+        unknown = [name for name in names or () if name not in self.signature.parameters]
+        if unknown:
+            raise InvalidOption(
+                f"{self.name} has no parameter {', '.join(map(repr, unknown))} to be unique by.",
+                f"Its signature is {self.signature}.",
+            )
 
     def decode(self, text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Read stored arguments into the call's positional and keyword arguments.
@@ -178,7 +198,8 @@ class CallShape:
             except TaskError as error:
                 raise TaskError(f"{self.name}: the parameter {parameter.name}: {error.problem}", error.remedy) from None
             if converter is not None:
-                prepared[parameter.name] = converter
+                variadic = parameter.kind is Parameter.VAR_POSITIONAL
+                prepared[parameter.name] = _of_tuple(converter) if variadic else converter
         return prepared
 
     def _written(self, name: str, value: object) -> Any:
@@ -230,6 +251,10 @@ def _of_all(parameter: Parameter, hint: Any) -> Any:
     return hint
 
 
+def _of_tuple(of_list: Converter) -> Converter:
+    return Converter(of_list.accepts, lambda value: of_list.write(list(value)), of_list.read)
+
+
 def _hints(function: Callable[..., Any], *, include_extras: bool = False) -> dict[str, Any]:
     """Return the annotations that can be resolved; some exist only while type checking."""
     function = inspect.unwrap(function)
@@ -252,8 +277,10 @@ def _json(value: Any, task: str, what: str, largest: int, remedy: Callable[[Any]
         _check_tree(value, DEEPEST_PAYLOAD)
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
+    except TypeError as error:
         raise InvalidPayload(f"{task}: JSON cannot hold {what} ({reason(error)}).", remedy(value)) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidPayload(f"{task}: {what} cannot be stored as JSON ({reason(error)}).", _BOUNDS) from None
     if "\\u0000" in text and "\0" in text.replace("\\\\", "").replace("\\u0000", "\0"):
         raise InvalidPayload(
             f"{task}: {what} with a NUL character cannot be stored in PostgreSQL's jsonb.",
@@ -269,8 +296,8 @@ def _json(value: Any, task: str, what: str, largest: int, remedy: Callable[[Any]
 
 def _check_tree(value: object, room: int) -> None:
     """json.dumps writes a key 1 as "1", and the handler would get another dict than the caller gave."""
-    if isinstance(value, str):
-        return
+    if room < 0:
+        raise ValueError(f"nested deeper than {DEEPEST_PAYLOAD} levels, or holding itself")
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
@@ -281,8 +308,6 @@ def _check_tree(value: object, room: int) -> None:
         for item in value:
             if type(item) not in _SCALARS:
                 _check_tree(item, room - 1)
-    if room < 0:
-        raise ValueError(f"nested deeper than {DEEPEST_PAYLOAD} levels, or holding itself")
 
 
 def _told(task: str, name: str, value: object, error: Exception) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Set
-from typing import Any, NotRequired, Required, get_origin, get_type_hints
+from typing import Any, NotRequired, Required, get_origin
 
-from pgqueue.model.annotations import fields_of, is_dataclass, is_named_tuple
+from pgqueue.model.annotations import fields_of, hints_of, is_dataclass, is_named_tuple
 from pgqueue.model.conversion import Convert, Converter, Misfit, inside, short, wrong_type
 from pgqueue.model.errors import TaskError
 
@@ -108,7 +108,7 @@ def _typed_dict_maker(kind: Any) -> Convert:
 
 def _required_keys(kind: Any) -> Set[str]:
     """Under ``from __future__ import annotations`` the class itself overlooks NotRequired."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind, include_extras=True)
     said: dict[str, Any] = {name: get_origin(hint) for name, hint in hints.items()}
     return {
         name
