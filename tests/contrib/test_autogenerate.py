@@ -27,6 +27,7 @@ class Situation(NamedTuple):
     danger: bool = True
 
 
+# SQLAlchemy before 2.1 does not list a schema whose name begins with "pg", so there the danger is only in other names.
 SITUATIONS = {
     "one schema is looked at": Situation(include_schemas=False, danger=False),
     "all schemas are looked at": Situation(),

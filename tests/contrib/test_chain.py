@@ -99,6 +99,23 @@ def test_a_schema_that_is_there_already_is_left_as_it_is(bare: str, tmp_path: Pa
     assert pending(settings)[0] == "base"
 
 
+def test_functions_of_the_application_in_our_schema_keep_their_rights(
+    bare: str, database: psycopg.Connection, tmp_path: Path
+) -> None:
+    database.execute(
+        "create function public.for_all() returns int return 1; create function public.for_some() returns int return 1; "
+        "revoke execute on function public.for_some from public"
+    )
+    rights = (
+        "select has_function_privilege('public', f, 'execute') from unnest('{for_all(),for_some()}'::regprocedure[]) f"
+    )
+    project = chain(tmp_path, bare, schema="public")
+    project.upgrade()
+    assert database.execute(rights).fetchall() == [(True,), (False,)]
+    project.downgrade("base")
+    assert database.execute(rights).fetchall() == [(True,), (False,)]
+
+
 def _move(driver: str, dsn: str, project: Project) -> None:
     given = conninfo_to_dict(dsn)
     url = f"postgresql+{driver}://{given['user']}@/{given['dbname']}"
