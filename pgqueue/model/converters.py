@@ -153,15 +153,18 @@ FLOAT = Converter(PLAIN[float], _plain(float).write, _read_float)
 
 
 def _list(kinds: tuple[type, ...], item: Converter) -> Converter:
+    def accepts(value: object) -> bool:
+        return isinstance(value, kinds)
+
     def write(value: Any) -> list[Any]:
-        if not isinstance(value, kinds):
+        if not accepts(value):
             raise wrong_type(value, "list")
         return [item.write(one) for one in value]
 
     def read(stored: object) -> list[Any]:
         return [item.read(one) for one in _as_list(stored)]
 
-    return Converter(lambda value: isinstance(value, kinds), write, read)
+    return Converter(accepts, write, read)
 
 
 def _sequence(item: Converter) -> Converter:
@@ -293,7 +296,7 @@ def _kinds(annotation: Any) -> set[str]:  # noqa: PLR0911 - one line a kind
     if (
         origin in MAPS
         or is_structure(annotation)
-        or (is_model(origin) and not hasattr(origin, "__pydantic_root_model__"))
+        or (is_model(origin) and not getattr(origin, "__pydantic_root_model__", False))
     ):
         return {"object"}
     if isinstance(origin, type) and issubclass(origin, Enum):

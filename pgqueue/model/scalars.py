@@ -48,7 +48,8 @@ def _text(kind: type, to_text: Callable[[Any], str], from_text: Callable[[Any], 
         if not isinstance(value, kind):
             raise wrong_type(value, kind.__name__)
         stored = to_text(value)
-        if type(value) is not kind and from_text(stored) != value:
+        same = type(value) is kind or from_text(stored) == value
+        if not same:
             raise wrong_type(value, kind.__name__)
         return stored
 
