@@ -10,7 +10,7 @@ import inspect
 import types
 from collections import abc
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pgqueue.model.errors import TaskError
 
@@ -132,13 +132,13 @@ def is_structure(annotation: Any) -> bool:
 
 
 def unaliased(annotation: Any) -> Any:
-    """Return what a NewType, a ``type`` statement or Final stands for."""
+    """Return what a NewType, a ``type`` statement, Annotated or Final stands for."""
     while True:
         origin = get_origin(annotation)
         if isinstance(annotation, NewType):
             annotation = annotation.__supertype__
-        elif origin is Final:
-            (annotation,) = get_args(annotation)
+        elif origin in (Annotated, Final):
+            annotation = get_args(annotation)[0]
         elif _is_alias(annotation):
             annotation = annotation.__value__
         elif _is_alias(origin):

@@ -291,17 +291,18 @@ def _kinds(annotation: Any) -> set[str]:  # noqa: PLR0911 - one line a kind
         return {name for one in get_args(annotation) for name in _kinds(one)}
     if origin in _PLAIN_KINDS:
         return {_PLAIN_KINDS[origin]}
-    if origin in LISTS or origin in SETS or (origin is tuple):
+    if origin is tuple or origin in LISTS or origin in SETS:
         return {"list"}
-    if (
-        origin in MAPS
-        or is_structure(annotation)
-        or (is_model(origin) and not getattr(origin, "__pydantic_root_model__", False))
-    ):
+    if origin in MAPS or is_structure(annotation) or _is_object(origin):
         return {"object"}
     if isinstance(origin, type) and issubclass(origin, Enum):
         return kinds_of_enum(origin)
     return {"text"} if scalar(annotation) is not None else set(_KINDS)
+
+
+def _is_object(kind: Any) -> bool:
+    """Say whether a model has fields; the root of another may be anything."""
+    return is_model(kind) and not getattr(kind, "__pydantic_root_model__", False)
 
 
 def _check_union(annotation: Any) -> None:

@@ -399,11 +399,13 @@ def test_a_default_is_left_to_the_worker() -> None:
     assert shape.decode("{}") == ((), {})
 
 
-Dates = TypeAliasType("Dates", list[date])
+Dates = TypeAliasType("Dates", list[Annotated[date, "when"]])
+Day = NewType("Day", Annotated[date, "when"])
 
 
 def test_a_named_type_is_what_it_stands_for() -> None:
     assert returned([date.min], Dates) == [date.min]
+    assert returned({date.min: date.max}, dict[Day, Day]) == {date.min: date.max}
 
 
 @pytest.mark.parametrize(
