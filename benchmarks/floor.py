@@ -85,6 +85,7 @@ async def _finish(connection: Connection, batch: Batch, emptied: str) -> None:
             "delay": numbers([0.0] * size),
             "ago": numbers([0.001] * size),
             "error": numbers(["NULL"] * size),
+            "result": numbers(["NULL"] * size),
             "worker": WORKER,
             "empty": emptied,
         },

@@ -23,6 +23,11 @@ FINAL = frozenset(JobState) - LIVE
 # statement -> (from, to); "-" is: not yet a job. A test compares this with the headers of the SQL files.
 TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
     "jobs/enqueue": frozenset({("-", "ready"), ("-", "scheduled")}),
+    "jobs/enqueue_keyed": frozenset(
+        {("-", "ready"), ("-", "scheduled")} | {(a, b) for a in ("ready", "scheduled") for b in ("ready", "scheduled")}
+    ),
+    "jobs/copy": frozenset({("-", "ready")}),
+    "ready/copy": frozenset({("-", "ready")}),
     "scheduled/promote": frozenset({("scheduled", "ready")}),
     "ready/claim": frozenset({("ready", "running")}),
     "lease/finish": frozenset(

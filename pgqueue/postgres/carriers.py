@@ -107,7 +107,7 @@ def explained(connection: _AnyConnection, schema: str) -> Iterator[None]:
 def _traits(connection: _AnyConnection) -> Traits:
     status = connection.info.transaction_status
     return Traits(
-        copies=connection.pgconn.pipeline_status == PipelineStatus.OFF,
+        copies=connection.pgconn.pipeline_status == PipelineStatus.OFF and connection.info.encoding != "ascii",
         commits=connection.autocommit and status == TransactionStatus.IDLE,
     )
 

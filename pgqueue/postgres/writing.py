@@ -17,7 +17,7 @@ from pgqueue.model.plans import Plan
 from pgqueue.postgres.copying import Lines, is_copied
 from pgqueue.postgres.literals import texts
 from pgqueue.postgres.parameters import keys, parameters
-from pgqueue.postgres.steps import Chunk, Copy, Fetch, Run, Step, Take, Traits
+from pgqueue.postgres.steps import Chunk, Copy, Fetch, Row, Run, Step, Take, Traits
 from pgqueue.tasks import Receive, Stored
 
 CHUNK = 5000  # jobs
@@ -73,13 +73,13 @@ class Writer:
         if any(spec.options.shared for spec in specs):
             return (yield from self._insert_keyed(traits, specs))
         rows = yield Fetch("jobs/enqueue", parameters(specs, self._codec))
-        ids, transaction = rows[0]
+        ids, transaction = _texts(rows[0])
         open_one = _still_open(traits, transaction)
         return [Stored(job_id, "created", open_one) for job_id in ids.split(",")]
 
     def _insert_keyed(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, list[Stored]]:
         rows = yield Fetch("jobs/enqueue_keyed", {**parameters(specs, self._codec), "key": keys(specs)})
-        answers, transaction = rows[0]
+        answers, transaction = _texts(rows[0])
         open_one = _still_open(traits, transaction)
         stored = []
         for spec, answer in zip(specs, answers.split(","), strict=True):
@@ -91,7 +91,7 @@ class Writer:
 
     def _copy(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, list[Stored]]:
         rows = yield Fetch("jobs/draw", {"count": len(specs)})
-        ids, stamp, transaction = rows[0]
+        ids, stamp, transaction = _texts(rows[0])
         drawn = ids.split(",")
         lines = Lines(specs, drawn, stamp, self._codec)
         yield Copy("jobs/copy", lines.jobs())
@@ -113,6 +113,11 @@ class Chunker:
         self.chunk.append(spec)
         self._size += len(spec.args)
         return len(self.chunk) >= CHUNK or self._size >= CHUNK_CHARACTERS
+
+
+def _texts(row: Row) -> list[str]:
+    """Return a row of texts; a connection in SQL_ASCII gives bytes."""
+    return [value.decode() if isinstance(value, bytes) else value for value in row]
 
 
 def _still_open(traits: Traits, transaction: str) -> int | None:

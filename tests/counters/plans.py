@@ -40,6 +40,7 @@ _RUNS = {
     "delay": numbers(0.0 for _ in _IDS),
     "ago": numbers(0.5 for _ in _IDS),
     "error": _NULLS,
+    "result": _NULLS,
     "empty": "{1}",
     "worker": 1,
 }
@@ -76,8 +77,20 @@ _ENQUEUED: Mapping[str, Any] = {
     "max_retries": _NULLS,
     "timeout_ms": _NULLS,
     "more": _NULLS,
+    "id": _NULLS,
 }
-_ENQUEUE_TYPES = ["text[]", "text[]", "jsonb[]", "int[]", "float8[]", "timestamptz[]", "int[]", "int[]", "jsonb[]"]
+_ENQUEUE_TYPES = [
+    "text[]",
+    "text[]",
+    "jsonb[]",
+    "int[]",
+    "float8[]",
+    "timestamptz[]",
+    "int[]",
+    "int[]",
+    "jsonb[]",
+    "bigint[]",
+]
 STATEMENTS = (*HOT, "jobs/enqueue")
 
 

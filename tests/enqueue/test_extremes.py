@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from pgqueue import JobContext, PgQueue, Task
+from pgqueue import InvalidPayload, JobContext, PgQueue, Task
 from pgqueue.model.payload import LARGEST_PAYLOAD
 from tests.support import Watch
 
@@ -99,9 +99,14 @@ def test_the_largest_payload_is_stored_whole(send: Sending, database: psycopg.Co
 
 def test_deep_nesting_is_stored_or_refused_but_never_breaks_the_transaction(send: Sending, dsn: str) -> None:
     deep: Any = "bottom"
-    for _ in range(400):
+    for _ in range(150):
         deep = [deep]
+    deeper = deep
+    for _ in range(250):
+        deeper = [deeper]
     with psycopg.connect(dsn) as connection:
+        with pytest.raises(InvalidPayload, match="200 levels"):
+            send.using(connection).enqueue(deeper)
         send.using(connection).enqueue(deep)
         row = connection.execute("select args -> 'user_id' from pgqueue.job").fetchone()
     assert row == (deep,)

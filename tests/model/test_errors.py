@@ -63,9 +63,9 @@ def pieces(node: ast.expr) -> str:
 
 def fault(call: ast.Call) -> str | None:
     """Return what is wrong with a message, or None."""
-    if len(call.args) != 2 or call.keywords:
+    if len(call.args) < 2:
         return "not a problem and a remedy"
-    problem, remedy = (pieces(argument) for argument in call.args)
+    problem, remedy = (pieces(argument) for argument in call.args[:2])
     if not problem.endswith((".", "…")):  # may begin with the name of an option, so in lower case
         return f"not a sentence: {problem}"
     if not (remedy[0].isupper() or remedy[0].isdigit() or remedy == "…") or not (

@@ -46,7 +46,7 @@ def test_options_within_their_range_are_kept(written: dict[str, Any], kept: JobO
     ("written", "named"),
     [
         ({"que": "x"}, "que is not an option"),
-        ({"key": "x", "cron": "y"}, "cron, key"),
+        ({"codec": "x", "cron": "y"}, "codec, cron"),
         ({"queue": ""}, "queue ''"),
         ({"queue": "q" * 101}, "1 to 100"),
         ({"queue": "q" * 1000}, "1 to 100"),

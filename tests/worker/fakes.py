@@ -34,7 +34,7 @@ def job_of(
 ) -> ClaimedJob:
     """Return a claimed job."""
     return ClaimedJob(
-        number, run, attempt, 0, max_retries, 1000, "note", "{}", None, None, datetime.now(UTC), lease, queue
+        number, run, attempt, 0, max_retries, 1000, "note", "{}", None, None, datetime.now(UTC), False, lease, queue
     )
 
 

@@ -1,6 +1,19 @@
 -- Roles: producer, worker, auditor, admin. Nobody may call a function to whom no role was granted.
 
-revoke execute on all functions in schema {schema} from public;
+-- By name: the schema may hold functions that are not ours.
+do $$
+declare
+  ours regprocedure;
+begin
+  for ours in
+    select p.oid from pg_catalog.pg_proc p where p.pronamespace = '{schema}'::regnamespace and p.proname = any(array[
+      'refuse_truncate', 'make_partition', 'make_partitions', 'actor', 'adopt', 'channel', 'wake', 'cancel_jobs', 'cancel', 'retry',
+      'pause', 'resume', 'unique_key', 'enqueue_jobs', 'replace_job', 'take_key', 'enqueue_keyed', 'check_job', 'more_of', 'key_of',
+      'enqueue', 'job_fields', 'enqueue_many', 'job_states'])
+  loop
+    execute format('revoke execute on function %s from public', ours);
+  end loop;
+end $$;
 
 -- Drop a partition of history that is over, for a worker that does not own it: it cannot detach CONCURRENTLY. Gives up
 -- after a moment rather than stall the finishers behind an auditor's open report.

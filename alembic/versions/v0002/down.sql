@@ -19,4 +19,6 @@ alter function {schema}.adopt() security invoker reset search_path;
 alter function {schema}.actor() reset search_path;
 alter table {schema}.operator_action drop column role;
 drop index {schema}.job_key_until;
-grant execute on all functions in schema {schema} to public;
+grant execute on function {schema}.refuse_truncate(), {schema}.make_partition(text, date), {schema}.make_partitions(integer),
+  {schema}.actor(), {schema}.adopt(), {schema}.cancel_jobs(bigint[]), {schema}.cancel(bigint), {schema}.retry(bigint),
+  {schema}.pause(text), {schema}.resume(text) to public;
