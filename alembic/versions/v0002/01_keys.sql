@@ -5,7 +5,7 @@ create index job_key_until on {schema}.job_key (until) where until < 'infinity';
 
 -- The key of a task and its arguments, or of some of them. The one place where it is computed.
 create function {schema}.unique_key(task text, args jsonb default '{}', names text[] default null) returns text
-language sql immutable parallel safe set search_path = pg_catalog as $$
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
   select 'unique:' || encode(sha256(convert_to(task || chr(10) || coalesce((
     select jsonb_object_agg(e.key, e.value) from jsonb_each(args) e where names is null or e.key = any(names)
   ), '{}')::text, 'UTF8')), 'hex')

@@ -14,7 +14,7 @@ drop function {schema}.enqueue(text, jsonb, text, integer, interval, timestamptz
 create function {schema}.enqueue_jobs(
   p_queue text[], p_task text[], p_args jsonb[], p_priority integer[], p_delay float8[], p_run_at timestamptz[],
   p_max_retries integer[], p_timeout_ms integer[], p_more jsonb[], p_id bigint[] default null
-) returns setof bigint language plpgsql volatile security definer set search_path = pg_catalog as $$
+) returns setof bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   with wanted as materialized (
@@ -54,7 +54,7 @@ end $$;
 create function {schema}.replace_job(
   p_id bigint, p_task text, p_args jsonb, p_priority integer, p_delay float8, p_run_at timestamptz, p_max_retries integer,
   p_timeout_ms integer, p_more jsonb
-) returns boolean language plpgsql volatile set search_path = pg_catalog as $$
+) returns boolean language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   old {schema}.job;
   fresh {schema}.job;
@@ -91,7 +91,7 @@ end $$;
 --   states      none
 --   index       job_key_pkey
 create function {schema}.take_key(p_queue text, p_key text, p_id bigint, p_scope text, p_seconds float8, p_lock boolean)
-returns bigint language plpgsql volatile set search_path = pg_catalog as $$
+returns bigint language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   holder bigint;
 begin
@@ -127,7 +127,7 @@ end $$;
 create function {schema}.enqueue_keyed(
   p_queue text[], p_task text[], p_args jsonb[], p_priority integer[], p_delay float8[], p_run_at timestamptz[],
   p_max_retries integer[], p_timeout_ms integer[], p_more jsonb[], p_key jsonb[]
-) returns table (id bigint, outcome text) language plpgsql volatile security definer set search_path = pg_catalog as $$
+) returns table (id bigint, outcome text) language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
   ids bigint[] := array(select nextval('{schema}.job_id_seq') from generate_subscripts(p_task, 1));

@@ -5,7 +5,7 @@ create function {schema}.check_job(
   p_task text, p_args jsonb, p_queue text, p_priority integer, p_delay interval, p_run_at timestamptz,
   p_max_retries integer, p_timeout interval, p_headers jsonb, p_tags text[],
   p_key text, p_scope text, p_period interval, p_on_conflict text, p_place text default ''
-) returns void language plpgsql immutable set search_path = pg_catalog as $$
+) returns void language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   problem text := case
     when p_task is null or p_task = '' or length(p_task) > 200
@@ -56,13 +56,13 @@ end $$;
 
 -- What enqueue_jobs takes as "more", from SQL's parameters.
 create function {schema}.more_of(p_headers jsonb, p_tags text[]) returns jsonb
-language sql immutable set search_path = pg_catalog as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select nullif(jsonb_strip_nulls(jsonb_build_object('headers', nullif(p_headers, '{}'), 'tags', to_jsonb(nullif(p_tags, '{}')))), '{}')
 $$;
 
 -- What enqueue_keyed takes as "key", from SQL's parameters.
 create function {schema}.key_of(p_key text, p_scope text, p_period interval, p_on_conflict text) returns jsonb
-language sql immutable set search_path = pg_catalog as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when p_key is not null then jsonb_strip_nulls(jsonb_build_object(
     'key', p_key, 'scope', p_scope, 'seconds', extract(epoch from p_period)::float8, 'on_conflict', p_on_conflict)) end
 $$;
@@ -78,7 +78,7 @@ create function {schema}.enqueue(
   run_at timestamptz default null, max_retries integer default null, timeout interval default null,
   headers jsonb default null, tags text[] default null,
   key text default null, scope text default null, period interval default null, on_conflict text default null
-) returns bigint language plpgsql volatile security definer set search_path = pg_catalog as $$
+) returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   answer record;
 begin
@@ -101,7 +101,7 @@ begin
 end $$;
 
 -- The names that enqueue_many knows.
-create function {schema}.job_fields() returns text[] language sql immutable set search_path = pg_catalog as $$
+create function {schema}.job_fields() returns text[] language sql immutable set search_path = pg_catalog, pg_temp as $$
   select '{task, args, queue, priority, delay, run_at, max_retries, timeout, headers, tags, key, scope, period, on_conflict}'::text[]
 $$;
 
@@ -112,7 +112,7 @@ $$;
 --   states      - -> ready | scheduled
 --   index       none; with keys: job_key_pkey
 create function {schema}.enqueue_many(jobs jsonb) returns table ("position" bigint, id bigint, created boolean)
-language plpgsql volatile security definer set search_path = pg_catalog as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
   problem text;

@@ -1,14 +1,17 @@
 -- Operators' verbs run with the rights of the owner, so that a role needs no more than the right to call them.
 
-alter function {schema}.cancel_jobs(bigint[]) security definer set search_path = pg_catalog;
-alter function {schema}.cancel(bigint) security definer set search_path = pg_catalog;
-alter function {schema}.retry(bigint) security definer set search_path = pg_catalog;
-alter function {schema}.pause(text) security definer set search_path = pg_catalog;
-alter function {schema}.resume(text) security definer set search_path = pg_catalog;
-alter function {schema}.adopt() security definer set search_path = pg_catalog;
-alter function {schema}.actor() set search_path = pg_catalog;
-alter function {schema}.wake(text, timestamptz) set search_path = pg_catalog;
-alter function {schema}.channel() set search_path = pg_catalog;
+alter function {schema}.cancel_jobs(bigint[]) security definer set search_path = pg_catalog, pg_temp;
+alter function {schema}.cancel(bigint) security definer set search_path = pg_catalog, pg_temp;
+alter function {schema}.retry(bigint) security definer set search_path = pg_catalog, pg_temp;
+alter function {schema}.pause(text) security definer set search_path = pg_catalog, pg_temp;
+alter function {schema}.resume(text) security definer set search_path = pg_catalog, pg_temp;
+alter function {schema}.adopt() security definer set search_path = pg_catalog, pg_temp;
+-- pg_temp last, and so named: else a type that a caller puts there under the name of ours would run with the owner's rights.
+alter function {schema}.make_partition(text, date) set search_path = pg_catalog, pg_temp;
+alter function {schema}.make_partitions(integer) set search_path = pg_catalog, pg_temp;
+alter function {schema}.actor() set search_path = pg_catalog, pg_temp;
+alter function {schema}.wake(text, timestamptz) set search_path = pg_catalog, pg_temp;
+alter function {schema}.channel() set search_path = pg_catalog, pg_temp;
 
 -- Where jobs stand.
 --   parameters  ids; xids: parallel, the transaction that enqueued each (null: it is known to be committed)
@@ -17,7 +20,7 @@ alter function {schema}.channel() set search_path = pg_catalog;
 --   states      none
 --   index       job_pkey, scheduled_order, job_history_pkey from the newest partition on
 create function {schema}.job_states(p_ids bigint[], p_xids bigint[] default null) returns table (id bigint, state text)
-language sql stable security definer set search_path = pg_catalog as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   with held as materialized (
     select x.id, x.run from {schema}.lease l cross join lateral unnest(l.job_ids, l.runs) x(id, run)
     where l.job_ids && p_ids and x.id = any(p_ids)

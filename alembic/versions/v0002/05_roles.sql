@@ -19,7 +19,7 @@ end $$;
 -- after a moment rather than stall the finishers behind an auditor's open report.
 --   rows locked the parent, exclusively, for as long as a detach takes
 create function {schema}.retire_partition(p_partition text) returns void
-language plpgsql volatile security definer set search_path = pg_catalog set lock_timeout = '50ms' as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 declare
   parent text := substring(p_partition from '^(job_history|job_attempt)_[0-9]{8}$');
 begin
@@ -34,7 +34,7 @@ revoke execute on function {schema}.retire_partition from public;
 
 -- What each role may do; tables include views. Privileges that this server does not know are left out.
 create function {schema}.role_grants() returns table (roles text[], privileges text, kind text, objects text[])
-language sql stable set search_path = pg_catalog as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   values
     (array['producer', 'worker'], 'execute', 'function',
       array['enqueue', 'enqueue_many', 'enqueue_jobs', 'enqueue_keyed', 'unique_key', 'job_states']),
@@ -58,7 +58,7 @@ revoke execute on function {schema}.role_grants from public;
 -- Grant a role of ours to a role of the database, or take it away. Call it again after a migration.
 --   result      how many privileges were granted or taken
 create function {schema}.change_access(p_role text, p_name text, p_grant boolean) returns integer
-language plpgsql volatile set search_path = pg_catalog as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   item record;
   changed integer := 0;
@@ -89,12 +89,12 @@ begin
 end $$;
 revoke execute on function {schema}.change_access from public;
 
-create function {schema}.grant_access(role text, name text) returns integer language sql volatile set search_path = pg_catalog as $$
+create function {schema}.grant_access(role text, name text) returns integer language sql volatile set search_path = pg_catalog, pg_temp as $$
   select {schema}.change_access(role, name, true)
 $$;
 revoke execute on function {schema}.grant_access from public;
 
-create function {schema}.revoke_access(role text, name text) returns integer language sql volatile set search_path = pg_catalog as $$
+create function {schema}.revoke_access(role text, name text) returns integer language sql volatile set search_path = pg_catalog, pg_temp as $$
   select {schema}.change_access(role, name, false)
 $$;
 revoke execute on function {schema}.revoke_access from public;
