@@ -46,7 +46,9 @@ def test_a_codec_has_a_short_name(name: object) -> None:
         check_codec(Reversed(name))
 
 
-@pytest.mark.parametrize("value", [None, "fernet", Reversed, object()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [None, "fernet", Reversed, Encryption, object()], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_codec_is_refused(value: object) -> None:
     with pytest.raises(ConfigurationError, match="is not a codec"):
         check_codec(value)

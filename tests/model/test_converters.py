@@ -367,6 +367,11 @@ def test_a_stored_dataclass_that_lacks_a_field_gets_its_default() -> None:
     assert shape.decode(text)[1]["value"] == Order(ID, [Line(Decimal(3))], datetime(2030, 1, 1))
 
 
+def test_a_float_of_a_field_is_a_float_also_when_jsonb_writes_it_without_a_point() -> None:
+    back = shape_for(Line).decode('{"value": {"price": "1", "weight": 10000000000000000}}')[1]["value"]
+    assert (back.weight, type(back.weight)) == (1e16, float)
+
+
 def test_equal_sets_are_stored_equally() -> None:
     names = [f"name {number}" for number in range(50)]
     assert stored(set(names), set[str]) == sorted(names)

@@ -19,7 +19,18 @@ import pytest
 
 from pgqueue.model.errors import InvalidArguments, InvalidPayload, PgQueueError
 from pgqueue.model.payload import DEEPEST_PAYLOAD
-from tests.model.test_converters import Color, Line, Order, Partial, Point, Rectangle, name_of, returned, shape_for
+from tests.model.test_converters import (
+    Color,
+    Level,
+    Line,
+    Order,
+    Partial,
+    Point,
+    Rectangle,
+    name_of,
+    returned,
+    shape_for,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FAR_EAST, FAR_WEST = timezone(timedelta(hours=23, minutes=59)), timezone(-timedelta(hours=23, minutes=59))
@@ -294,9 +305,11 @@ def test_a_subclass_of_a_dataclass_is_refused() -> None:
         ("x", UUID, "is not the text of a UUID"),
         ("NaN", Decimal, "not finite"),
         (1.5, Decimal, "is not the text of a Decimal"),
+        ("AP*8=", bytes, "is not the text of a bytes"),
         ("not base64!", bytes, "is not the text of a bytes"),
         ("green", Color, "the stored value='green' is no member of Color"),
-        (True, Color, "no member of Color"),
+        (True, Level, "no member of Level"),
+        (1.0, Level, "no member of Level"),
         ([1], Color, "no member of Color"),
         ([1], tuple[int, int], "is no list of 2"),
         ({}, tuple[int, ...], "is no list"),

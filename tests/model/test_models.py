@@ -44,7 +44,7 @@ class Item(pydantic.BaseModel):
 class Cart(pydantic.BaseModel):
     """A strict model with names of its own."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", serialize_by_alias=True)
     id: UUID = Field(alias="cartId")
     at: datetime = Field(validation_alias="moment")
     items: tuple[Item, ...] = ()
