@@ -47,7 +47,8 @@ class PsycopgCarrier:
                 return cursor.execute(statement(step.name, self._schema), step.parameters, prepare=False).fetchall()
             if isinstance(step, Copy):
                 with cursor.copy(statement(step.name, self._schema)) as copy:
-                    copy.write(step.lines)
+                    for block in step.blocks:
+                        copy.write(block)
                 return None
             assert isinstance(step, Run)
             return cursor.execute(step.text, prepare=False) and None
@@ -83,7 +84,8 @@ class AsyncPsycopgCarrier:
                 return await cursor.fetchall()
             if isinstance(step, Copy):
                 async with cursor.copy(statement(step.name, self._schema)) as copy:
-                    await copy.write(step.lines)
+                    for block in step.blocks:
+                        await copy.write(block)
                 return None
             assert isinstance(step, Run)
             await cursor.execute(step.text, prepare=False)

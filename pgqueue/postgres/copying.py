@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from pgqueue.model.codecs import Codec
 from pgqueue.model.job import JobSpec
@@ -19,21 +19,32 @@ from pgqueue.postgres.literals import texts
 from pgqueue.postgres.parameters import timeout_ms
 
 LEAST = 500  # jobs; below, the arrays of one statement are as fast (benchmarks/bulk.py)
+_BLOCK = 250  # lines; the server takes one while the next is written
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def is_copied(specs: Sequence[JobSpec[Any]]) -> bool:
     """Say whether a chunk goes by COPY: it is large, and all its jobs are for now and share no key."""
-    return len(specs) >= LEAST and all(_is_plain(spec.options) for spec in specs)
+    return len(specs) >= LEAST and all(map(_is_plain, {id(spec.options): spec.options for spec in specs}.values()))
 
 
 def _is_plain(options: JobOptions) -> bool:
     return not options.delay and options.run_at is None and options.shared is None
 
 
+class _Frame(NamedTuple):
+    """What a job's lines share with those of its task: calls with the same options share the object."""
+
+    task: str
+    options: JobOptions
+    head: str
+    tail: str
+    place: str
+
+
 class Lines:
-    """Writes the lines of one chunk.
+    """Writes the lines of one chunk, in blocks.
 
     Args:
         ids: Drawn before, one a job.
@@ -45,47 +56,49 @@ class Lines:
         self._ids = ids
         self._stamp = stamp
         self._codec = codec
-        self._known: dict[str, tuple[JobOptions, str, str, str]] = {}
+        self._known: dict[str, _Frame] = {}
 
-    def jobs(self) -> str:
-        """Return the lines of sql/jobs/copy.sql."""
-        lines = []
-        for job_id, spec in zip(self._ids, self._specs, strict=True):
-            _, head, tail, _ = self._fixed(spec)
-            lines.append(f"{job_id}{head}{self._payload(spec.args)}{tail}")
-        return "".join(lines)
+    def jobs(self) -> Iterator[str]:
+        """Yield the lines of sql/jobs/copy.sql."""
+        for specs, ids in self._blocks():
+            lines = []
+            for spec, job_id in zip(specs, ids, strict=True):
+                _, _, head, tail, _ = self._frame(spec)
+                lines.append(f"{job_id}{head}{self._payload(spec.args)}{tail}")
+            yield "".join(lines)
 
-    def places(self) -> str:
-        """Return the lines of sql/ready/copy.sql."""
-        return "".join(
-            f"{self._fixed(spec)[3]}{job_id}\t1\n" for job_id, spec in zip(self._ids, self._specs, strict=True)
-        )
+    def places(self) -> Iterator[str]:
+        """Yield the lines of sql/ready/copy.sql."""
+        for specs, ids in self._blocks():
+            yield "".join([f"{self._frame(spec)[4]}{job_id}\t1\n" for spec, job_id in zip(specs, ids, strict=True)])
 
-    def queues(self) -> set[str]:
+    def queues(self) -> list[str]:
         """Return the queues that have new jobs."""
-        return {spec.options.queue or DEFAULT_QUEUE for spec in self._specs}
+        return sorted({spec.options.queue or DEFAULT_QUEUE for spec in self._specs})
 
-    def _fixed(self, spec: JobSpec[Any]) -> tuple[JobOptions, str, str, str]:
-        """Return what a job's lines share with those of its task: calls with the same options share the object."""
+    def _blocks(self) -> Iterator[tuple[Sequence[JobSpec[Any]], Sequence[str]]]:
+        for start in range(0, len(self._specs), _BLOCK):
+            yield self._specs[start : start + _BLOCK], self._ids[start : start + _BLOCK]
+
+    def _frame(self, spec: JobSpec[Any]) -> _Frame:
         known = self._known.get(spec.task)
-        if known is None or known[0] is not spec.options:
+        if known is None or known.options is not spec.options:
             known = self._known[spec.task] = self._build(spec.task, spec.options)
         return known
 
-    def _build(self, task: str, options: JobOptions) -> tuple[JobOptions, str, str, str]:
+    def _build(self, task: str, options: JobOptions) -> _Frame:
         queue = (options.queue or DEFAULT_QUEUE).translate(_ESCAPES)
         priority = DEFAULT_PRIORITY if options.priority is None else options.priority
         retries = DEFAULT_MAX_RETRIES if options.max_retries is None else options.max_retries
         timeout = timeout_ms(options) or int(DEFAULT_TIMEOUT * 1000)
-        head = (
-            f"\t{self._stamp}\t{self._stamp}\t{timeout}\t{retries}\t{priority}\t{queue}\t{task.translate(_ESCAPES)}\t"
-        )
+        columns = (self._stamp, self._stamp, timeout, retries, priority, queue, task.translate(_ESCAPES))
         headers = as_json(options.headers).translate(_ESCAPES) if options.headers else "\\N"
         tags = texts(options.tags).translate(_ESCAPES) if options.tags else "\\N"
-        return options, head, f"\t{headers}\t{tags}\n", f"{queue}\t{priority}\t"
+        head = "".join(f"\t{column}" for column in columns) + "\t"
+        return _Frame(task, options, head, f"\t{headers}\t{tags}\n", f"{queue}\t{priority}\t")
 
     def _payload(self, args: str) -> str:
         """Return args, body and codec; JSON text holds no raw tab or line end."""
-        if self._codec is None:
-            return (args.replace("\\", "\\\\") if "\\" in args else args) + "\t\\N\t\\N"
-        return f"\\N\t\\\\x{self._codec.encode(args.encode()).hex()}\t{self._codec.name}"
+        if self._codec is not None:
+            return f"\\N\t\\\\x{self._codec.encode(args.encode()).hex()}\t{self._codec.name}"
+        return (args.replace("\\", "\\\\") if "\\" in args else args) + "\t\\N\t\\N"

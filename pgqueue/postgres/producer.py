@@ -16,13 +16,14 @@ from pgqueue.model.job import JobSpec
 from pgqueue.model.plans import acarry_out, carry_out
 from pgqueue.postgres.callers import async_carrier, sync_carrier
 from pgqueue.postgres.carriers import AsyncPsycopgCarrier, PsycopgCarrier
+from pgqueue.postgres.chunks import atake, take
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.explain import explain
 from pgqueue.postgres.pools import Pools
 from pgqueue.postgres.questions import answer
-from pgqueue.postgres.steps import AsyncCarrier, Carrier, Chunk, Step, Take
-from pgqueue.postgres.writing import Chunker, Writer
-from pgqueue.tasks import Handle, Receive, Stored, check_job
+from pgqueue.postgres.steps import AsyncCarrier, Carrier, Step, Take
+from pgqueue.postgres.writing import Writer
+from pgqueue.tasks import Handle, Receive, Stored
 
 
 class PostgresProducer:
@@ -55,7 +56,7 @@ class PostgresProducer:
         with self._carrier(handle) as carrier:
 
             def do(step: Step) -> Any:
-                return _take(stream) if isinstance(step, Take) else carrier.do(step)
+                return take(stream) if isinstance(step, Take) else carrier.do(step)
 
             carry_out(self._writer.all(carrier.traits, receive), do)
 
@@ -69,7 +70,7 @@ class PostgresProducer:
             async def do(step: Step) -> Any:
                 if not isinstance(step, Take):
                     return await carrier.do(step)
-                return _take(stream) if isinstance(stream, Iterator) else await _atake(stream)
+                return take(stream) if isinstance(stream, Iterator) else await atake(stream)
 
             await acarry_out(self._writer.all(carrier.traits, receive), do)
 
@@ -118,19 +119,3 @@ class PostgresProducer:
     async def aclose(self) -> None:
         """Close the event loop's pool."""
         await self._pools.aclose()
-
-
-def _take(stream: Iterator[JobSpec[Any]]) -> Chunk:
-    chunker = Chunker()
-    for spec in stream:
-        if chunker.is_full_with(check_job(spec)):
-            break
-    return chunker.chunk
-
-
-async def _atake(stream: AsyncIterator[JobSpec[Any]]) -> Chunk:
-    chunker = Chunker()
-    async for spec in stream:
-        if chunker.is_full_with(check_job(spec)):
-            break
-    return chunker.chunk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -29,10 +29,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Execute sql/<name>.sql, a COPY, with this text."""
+    """Execute sql/<name>.sql, a COPY, with these blocks of text: written while the server takes the ones before."""
 
     name: str
-    lines: str
+    blocks: Iterable[str]
 
 
 @dataclass(frozen=True, slots=True)

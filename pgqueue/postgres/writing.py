@@ -18,10 +18,7 @@ from pgqueue.postgres.copying import Lines, is_copied
 from pgqueue.postgres.literals import texts
 from pgqueue.postgres.parameters import keys, parameters
 from pgqueue.postgres.steps import Chunk, Copy, Fetch, Row, Run, Step, Take, Traits
-from pgqueue.tasks import Receive, Stored
-
-CHUNK = 5000  # jobs
-CHUNK_CHARACTERS = 4 * 1024 * 1024  # of arguments
+from pgqueue.tasks import Receive, Stored, Written
 
 _SAVEPOINT = ("savepoint pgqueue_bulk", "release savepoint pgqueue_bulk", "rollback to savepoint pgqueue_bulk")
 _TRANSACTION = ("begin", "commit", "rollback")
@@ -36,7 +33,7 @@ class Writer:
 
     def one(self, traits: Traits, spec: JobSpec[Any]) -> Plan[Step, Stored]:
         """Write a job."""
-        return (yield from self._insert(traits, [spec]))[0]
+        return next((yield from self._insert(traits, [spec])).each())
 
     def all(self, traits: Traits, receive: Receive) -> Plan[Step, None]:
         """Write what Take gives, until it gives nothing."""
@@ -69,50 +66,32 @@ class Writer:
         rows = yield Fetch("jobs/may_copy", {"schema": self._schema})
         return bool(rows[0][0])
 
-    def _insert(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, list[Stored]]:
+    def _insert(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, Written]:
         if any(spec.options.shared for spec in specs):
             return (yield from self._insert_keyed(traits, specs))
         rows = yield Fetch("jobs/enqueue", parameters(specs, self._codec))
         ids, transaction = _texts(rows[0])
-        open_one = _still_open(traits, transaction)
-        return [Stored(job_id, "created", open_one) for job_id in ids.split(",")]
+        return Written(ids.split(","), None, _still_open(traits, transaction))
 
-    def _insert_keyed(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, list[Stored]]:
+    def _insert_keyed(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, Written]:
         rows = yield Fetch("jobs/enqueue_keyed", {**parameters(specs, self._codec), "key": keys(specs)})
         answers, transaction = _texts(rows[0])
-        open_one = _still_open(traits, transaction)
-        stored = []
-        for spec, answer in zip(specs, answers.split(","), strict=True):
-            job_id, outcome = answer.split(" ")
+        pairs = [answer.split(" ") for answer in answers.split(",")]
+        for spec, (job_id, outcome) in zip(specs, pairs, strict=True):
             if outcome == "refused":
                 raise _exists(spec, job_id)
-            stored.append(Stored(job_id, outcome, open_one))
-        return stored
+        ids, outcomes = zip(*pairs, strict=True)
+        return Written(list(ids), list(outcomes), _still_open(traits, transaction))
 
-    def _copy(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, list[Stored]]:
+    def _copy(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, Written]:
         rows = yield Fetch("jobs/draw", {"count": len(specs)})
         ids, stamp, transaction = _texts(rows[0])
         drawn = ids.split(",")
         lines = Lines(specs, drawn, stamp, self._codec)
         yield Copy("jobs/copy", lines.jobs())
         yield Copy("ready/copy", lines.places())
-        yield Fetch("ready/wake", {"queues": texts(sorted(lines.queues()))})
-        open_one = _still_open(traits, transaction)
-        return [Stored(job_id, "created", open_one) for job_id in drawn]
-
-
-class Chunker:
-    """Gathers jobs into chunks of bounded count and size."""
-
-    def __init__(self) -> None:
-        self.chunk: Chunk = []
-        self._size = 0
-
-    def is_full_with(self, spec: JobSpec[Any]) -> bool:
-        """Add a job; say whether the chunk is full now."""
-        self.chunk.append(spec)
-        self._size += len(spec.args)
-        return len(self.chunk) >= CHUNK or self._size >= CHUNK_CHARACTERS
+        yield Fetch("ready/wake", {"queues": texts(lines.queues())})
+        return Written(drawn, None, _still_open(traits, transaction))
 
 
 def _texts(row: Row) -> list[str]:

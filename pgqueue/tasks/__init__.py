@@ -16,7 +16,7 @@ from pgqueue.tasks.handles import (
     Task,
 )
 from pgqueue.tasks.jobs import Job, JobResults
-from pgqueue.tasks.producing import Handle, Producer, Receive, Stored, check_job
+from pgqueue.tasks.producing import Handle, Producer, Receive, Stored, Written, check_jobs
 from pgqueue.tasks.queues import AsyncQueue, HandledQueue, SyncQueue
 from pgqueue.tasks.registry import Declaration, Executor, Registry, declare, need_tasks
 
@@ -45,7 +45,8 @@ __all__ = [
     "SyncQueue",
     "SyncTask",
     "Task",
-    "check_job",
+    "Written",
+    "check_jobs",
     "current",
     "declare",
     "need_tasks",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from pgqueue.model.errors import InvalidArguments, InvalidOption
@@ -11,6 +12,7 @@ from pgqueue.model.job import JobSpec
 from pgqueue.tasks.jobs import Job, JobResults
 
 Returning: TypeAlias = Literal["jobs", "ids", "count"]
+Outcome: TypeAlias = Literal["created", "held", "replaced"]
 Progress: TypeAlias = Callable[[int], object]
 
 
@@ -36,11 +38,33 @@ class Stored(NamedTuple):
     """
 
     id: str
-    outcome: Literal["created", "held", "replaced"]
+    outcome: Outcome
     transaction: int | None
 
 
-Receive: TypeAlias = Callable[[Sequence[JobSpec[Any]], Sequence[Stored]], None]
+class Written(NamedTuple):
+    """What became of a chunk of jobs, in their order; columns, because a bulk may be of millions.
+
+    Attributes:
+        outcomes: None: all were created.
+    """
+
+    ids: list[str]
+    outcomes: list[Outcome] | None
+    transaction: int | None
+
+    def each(self) -> Iterator[Stored]:
+        """Yield what became of each."""
+        outcomes: Iterable[Outcome] = self.outcomes or repeat("created")
+        return (Stored(job_id, outcome, self.transaction) for job_id, outcome in zip(self.ids, outcomes, strict=False))
+
+    @property
+    def created(self) -> int:
+        """How many were created."""
+        return len(self.ids) if self.outcomes is None else self.outcomes.count("created")
+
+
+Receive: TypeAlias = Callable[[Sequence[JobSpec[Any]], Written], None]
 
 
 class Producer(Protocol):
@@ -102,14 +126,13 @@ class Collector:
         self._created = 0
         self._done = 0
 
-    def receive(self, specs: Sequence[JobSpec[Any]], stored: Sequence[Stored]) -> None:
+    def receive(self, specs: Sequence[JobSpec[Any]], written: Written) -> None:
         """Take what became of a chunk."""
         if self._returning == "ids":
-            self._items.extend(one.id for one in stored)
+            self._items.extend(written.ids)
         elif self._returning == "jobs":
-            self._items.extend(held(spec, one, self._results) for spec, one in zip(specs, stored, strict=True))
-        else:
-            self._created += sum(one.outcome == "created" for one in stored)
+            self._items.extend(held(spec, one, self._results) for spec, one in zip(specs, written.each(), strict=True))
+        self._created += written.created
         self._done += len(specs)
         if self._progress is not None:
             self._progress(self._done)
@@ -120,12 +143,12 @@ class Collector:
         return self._created if self._returning == "count" else self._items
 
 
-def check_job(spec: object) -> JobSpec[Any]:
-    """Return an element of a bulk if it is a job.
+def check_jobs(specs: Iterable[object]) -> None:
+    """Refuse elements of a bulk that are no jobs.
 
     Raises:
-        InvalidArguments: It was not made by ``task.job(...)``.
+        InvalidArguments: One was not made by ``task.job(...)``.
     """
-    if not isinstance(spec, JobSpec):
-        raise InvalidArguments(f"{spec!r} is not a job.", "Make it with task.job(...).")
-    return spec
+    for spec in specs:
+        if not isinstance(spec, JobSpec):
+            raise InvalidArguments(f"{spec!r} is not a job.", "Make it with task.job(...).")
