@@ -46,7 +46,7 @@ begin
   select w.id from wanted w, told order by w.id;
 end $$;
 
--- Put new contents into a waiting job; its place follows its new time.
+-- Put new contents into a waiting job; its place follows its new time. Its key stays held as it was taken.
 --   result      false when the job runs or has ended: then nothing changed
 --   rows locked job (waits); the caller holds its key
 --   states      ready | scheduled -> ready | scheduled
@@ -70,7 +70,7 @@ begin
   update {schema}.job j set run = old.run + 1, attempt = 0, crashes = 0,
     run_at = coalesce(p_run_at, clock_timestamp() + coalesce(p_delay, 0) * interval '1 s'),
     timeout_ms = coalesce(p_timeout_ms, 1800000), max_retries = coalesce(p_max_retries, 25), priority = coalesce(p_priority, 0),
-    has_key = coalesce(p_more ? 'has_key', false), task = p_task, args = p_args,
+    task = p_task, args = p_args,
     body = decode(p_more ->> 'body', 'base64'), codec = p_more ->> 'codec', headers = p_more -> 'headers',
     tags = case when p_more ? 'tags' then array(select jsonb_array_elements_text(p_more -> 'tags')) end,
     metadata = p_more -> 'metadata', retry = p_more -> 'retry', deadline = (p_more ->> 'deadline')::timestamptz,
@@ -85,23 +85,24 @@ begin
   return true;
 end $$;
 
--- Take a key for a job, or find who holds it. Looks before it writes, so that a conflict takes no lock.
+-- Take a key for a job, or find who holds it. Looks before it writes, so that a conflict takes no lock. Neither the
+-- statistics of a moment with few keys nor a caller's collation may make it read the whole table for each key of a batch.
 --   result      the holder: p_id when the key is taken now
 --   rows locked job_key: the new row; with p_lock the holder's (waits); another open transaction with the same key is waited for
 --   states      none
 --   index       job_key_pkey
 create function {schema}.take_key(p_queue text, p_key text, p_id bigint, p_scope text, p_seconds float8, p_lock boolean)
-returns bigint language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+returns bigint language plpgsql volatile set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   holder bigint;
 begin
   loop
     if p_lock then
       select k.job_id into holder from {schema}.job_key k
-      where k.queue = p_queue and k.key = p_key and k.until > clock_timestamp() for update;
+      where k.queue = p_queue collate "default" and k.key = p_key collate "default" and k.until > clock_timestamp() for update;
     else
       select k.job_id into holder from {schema}.job_key k
-      where k.queue = p_queue and k.key = p_key and k.until > clock_timestamp();
+      where k.queue = p_queue collate "default" and k.key = p_key collate "default" and k.until > clock_timestamp();
     end if;
     if found then
       return holder;
@@ -137,17 +138,22 @@ declare
   winner bigint;
   item record;
 begin
+  if exists (select from unnest(p_args, p_key) k(args, key) where not k.key ? 'key' and k.args is null) then
+    raise exception 'A job that a codec stores cannot be unique by its arguments, which the database cannot read. Pass key.'
+      using errcode = 'invalid_parameter_value';
+  end if;
   for item in
-    select w.*, row_number() over (partition by w.queue, w.key order by case when w.on_conflict = 'replace' then -w.ord else w.ord end) = 1 as wins
+    select w.*, row_number() over (partition by w.queue collate "C", w.key collate "C"
+      order by case when w.on_conflict = 'replace' then -w.ord else w.ord end) = 1 as wins
     from (
-      select k.ord, coalesce(p_queue[k.ord], 'default') collate "C" as queue,
-        coalesce(k.key ->> 'key', {schema}.unique_key(p_task[k.ord], p_args[k.ord],
-          case when k.key ? 'names' then array(select jsonb_array_elements_text(k.key -> 'names')) end)) collate "C" as key,
+      select k.ord, coalesce(k.queue, 'default') as queue,
+        coalesce(k.key ->> 'key', {schema}.unique_key(k.task, k.args,
+          case when k.key ? 'names' then array(select jsonb_array_elements_text(k.key -> 'names')) end)) as key,
         coalesce(k.key ->> 'scope', 'finished') as scope, coalesce(k.key ->> 'on_conflict', 'skip') as on_conflict,
         coalesce((k.key ->> 'seconds')::float8, case when k.key ->> 'scope' = 'retention' then 7776000 end) as seconds
-      from unnest(p_key) with ordinality k(key, ord) where k.key is not null
+      from unnest(p_queue, p_task, p_args, p_key) with ordinality k(queue, task, args, key, ord) where k.key is not null
     ) w
-    order by w.queue, w.key, wins desc, w.ord
+    order by w.queue collate "C", w.key collate "C", wins desc, w.ord
   loop
     if item.wins then
       winner := {schema}.take_key(item.queue, item.key, ids[item.ord], item.scope, item.seconds, item.on_conflict = 'replace');
@@ -173,11 +179,13 @@ begin
       end if;
     end loop;
     perform {schema}.enqueue_jobs(
-      array_agg(p_queue[o.ord] order by o.ord), array_agg(p_task[o.ord] order by o.ord), array_agg(p_args[o.ord] order by o.ord),
-      array_agg(p_priority[o.ord] order by o.ord), array_agg(p_delay[o.ord] order by o.ord), array_agg(p_run_at[o.ord] order by o.ord),
-      array_agg(p_max_retries[o.ord] order by o.ord), array_agg(p_timeout_ms[o.ord] order by o.ord),
-      array_agg(more[o.ord] order by o.ord), array_agg(ids[o.ord] order by o.ord))
-    from unnest(outcomes) with ordinality o(outcome, ord) where o.outcome = 'created';
+      array_agg(o.queue order by o.ord), array_agg(o.task order by o.ord), array_agg(o.args order by o.ord),
+      array_agg(o.priority order by o.ord), array_agg(o.delay order by o.ord), array_agg(o.run_at order by o.ord),
+      array_agg(o.max_retries order by o.ord), array_agg(o.timeout_ms order by o.ord),
+      array_agg(o.more order by o.ord), array_agg(o.id order by o.ord))
+    from unnest(outcomes, p_queue, p_task, p_args, p_priority, p_delay, p_run_at, p_max_retries, p_timeout_ms, more, ids)
+      with ordinality o(outcome, queue, task, args, priority, delay, run_at, max_retries, timeout_ms, more, id, ord)
+    where o.outcome = 'created';
   end if;
   return query select r.id, r.outcome from unnest(holders, outcomes) with ordinality r(id, outcome, ord) order by r.ord;
 end $$;
