@@ -1,0 +1,5 @@
+"""All addresses are the shop's."""
+
+from django.urls import include, path
+
+urlpatterns = [path("", include("shop.urls"))]

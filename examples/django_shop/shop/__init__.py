@@ -1,0 +1,1 @@
+"""Orders, and receipts that jobs write."""
