@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from unittest.mock import ANY
 
 import psycopg
+import psycopg2
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from pgqueue import HandleError, InvalidArguments, InvalidOption
@@ -143,6 +145,28 @@ def test_a_session_can_be_looked_through_and_stays_the_callers(shop: Shop, jobs:
         session.rollback()
         jobs.on(session).refute_enqueued(shop.send)
     engine.dispose()
+
+
+async def test_an_asynchronous_session_can_be_looked_through_by_its_synchronous_side(
+    shop: Shop, jobs: Jobs, dsn: str
+) -> None:
+    engine = create_async_engine(dsn.replace("postgresql://", "postgresql+psycopg://"))
+    async with AsyncSession(engine) as session:
+        await shop.send.using(session).aenqueue(1)
+        (job,) = await session.run_sync(lambda sync: jobs.on(sync).assert_enqueued(shop.send, user=1))
+        assert job.args == {"user": 1}
+        await session.rollback()
+    await engine.dispose()
+    jobs.refute_enqueued(shop.send)
+
+
+def test_other_drivers_can_be_looked_through(shop: Shop, jobs: Jobs, dsn: str) -> None:
+    connection = psycopg2.connect(dsn)
+    shop.send.using(connection, headers={"trace": "x"}).enqueue(1)
+    jobs.on(connection).assert_enqueued(shop.send, user=1, headers={"trace": "x"})
+    connection.rollback()
+    connection.close()
+    jobs.refute_enqueued(shop.send)
 
 
 def test_what_carries_no_transaction_cannot_be_looked_through(jobs: Jobs) -> None:

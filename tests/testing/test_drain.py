@@ -10,6 +10,7 @@ import pytest
 
 from pgqueue import ConfigurationError, PgQueue
 from pgqueue.testing import Jobs, draining
+from tests.support import Watch
 from tests.testing.conftest import Shop
 
 ONE_DRAIN = 1.0  # seconds, also on a busy machine
@@ -51,6 +52,18 @@ def test_jobs_that_jobs_enqueue_are_run_too_in_whatever_queue(shop: Shop, jobs: 
     chain.enqueue(3)
     assert [job.queue for job in jobs.drain()] == ["default", "queue 3", "queue 2", "queue 1"]
     assert shop.ran == [3, 2, 1, 0]
+
+
+def test_a_drain_leaves_no_connection_behind(shop: Shop, jobs: Jobs, watch: Watch) -> None:
+    @shop.pgq.task(name="shop.first")
+    async def first() -> None:
+        await shop.send.aenqueue(1)
+
+    with psycopg.connect(shop.pgq.settings.dsn, autocommit=True) as connection:
+        connection.execute("select pgqueue.enqueue('shop.first')")
+    assert len(jobs.drain()) == 2
+    ours = "select from pg_stat_activity where datname = current_database() and application_name like 'pgqueue %%'"
+    watch.until(f"select not exists ({ours})", timeout=5)
 
 
 def test_a_job_that_failed_fails_the_test_with_the_traceback_of_its_handler(shop: Shop, jobs: Jobs) -> None:

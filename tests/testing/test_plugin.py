@@ -177,6 +177,9 @@ def test_what_is_missing_is_said(project: pytest.Pytester) -> None:
         @pytest.fixture
         def pgqueue_app(): return PgQueue(schema="other")
 
+        @pytest.fixture
+        def pgqueue_dsn(): return "not asked for"
+
         def test_it(jobs): ...
         """,
     )
