@@ -322,6 +322,14 @@ class InspectBackend(Protocol):
         """Take up claims again. Asynq: UnpauseQueue."""
         ...
 
+    def grant(self, role: str, name: str, actor: str) -> int:
+        """Let a role of the database be one of ours. Asynq: nothing alike."""
+        ...
+
+    def revoke(self, role: str, name: str, actor: str) -> int:
+        """Take a role of ours away. Asynq: nothing alike."""
+        ...
+
     def adopt(self, actor: str) -> None:
         """Let workers run the jobs of a restored copy. Asynq: nothing alike."""
         ...

@@ -15,6 +15,7 @@ from pgqueue.cli.jobs import jobs
 from pgqueue.cli.migrate import adopt, migrate
 from pgqueue.cli.output import print_error
 from pgqueue.cli.queues import queues
+from pgqueue.cli.roles import grant, revoke
 from pgqueue.cli.worker import worker
 from pgqueue.model.errors import BackendUnavailable, JobNotFound, PgQueueError
 from pgqueue.version import __version__
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (worker, migrate, adopt, jobs, queues):
+for command in (worker, migrate, adopt, jobs, queues, grant, revoke):
     cli.add_command(command)
 
 

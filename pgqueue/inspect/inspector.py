@@ -10,6 +10,7 @@ from pgqueue.model.states import JobState
 
 LARGEST_ID = 2**63 - 1
 MOST_LISTED = 10_000
+ROLES = ("producer", "worker", "auditor", "admin")
 
 
 class Inspector:
@@ -89,6 +90,22 @@ class Inspector:
         """Take up claims again."""
         return self._backend.resume(check_queue(queue), self._actor)
 
+    def grant(self, role: str, name: str) -> int:
+        """Let a role of the database be a producer, worker, auditor or admin.
+
+        Returns:
+            How many privileges were granted.
+
+        Raises:
+            InvalidOption: No such role of ours.
+            ConfigurationError: The database has no such role, or this one may not grant.
+        """
+        return self._backend.grant(_check_role(role), name, self._actor)
+
+    def revoke(self, role: str, name: str) -> int:
+        """Take a role of ours from a role of the database, with all its privileges, also those that another one gives."""
+        return self._backend.revoke(_check_role(role), name, self._actor)
+
     def adopt(self) -> None:
         """Make this database the home of its jobs; a restored copy runs none until then."""
         self._backend.adopt(self._actor)
@@ -97,6 +114,12 @@ class Inspector:
         if outcome == "not found":
             raise _not_found(job_id)
         return outcome
+
+
+def _check_role(role: str) -> str:
+    if role not in ROLES:
+        raise InvalidOption(f"{role!r} is not a role.", f"The roles are {', '.join(ROLES)}.")
+    return role
 
 
 def check_id(job_id: str) -> str:

@@ -95,9 +95,7 @@ class JobFailed(PgQueueError):
         traceback: Its traceback.
     """
 
-    def __init__(
-        self, problem: str, remedy: str, *, state: str, error_type: str | None, traceback: str | None
-    ) -> None:
+    def __init__(self, problem: str, remedy: str, *, state: str, error_type: str | None, traceback: str | None) -> None:
         super().__init__(problem, remedy)
         self.state = state
         self.error_type = error_type

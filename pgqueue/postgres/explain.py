@@ -76,6 +76,10 @@ def _forbidden(line: str, schema: str) -> PgQueueError:
     )
 
 
+def _lacking(line: str, _schema: str) -> PgQueueError:
+    return ConfigurationError(f"The database lacks something ({line}).", "Create it first.")
+
+
 def _refused(line: str, _schema: str) -> PgQueueError:
     return InvalidPayload(f"PostgreSQL refuses a value ({line}).", "Pass another one.")
 
@@ -88,5 +92,6 @@ _EXPLAINED: tuple[tuple[tuple[type[psycopg.Error], ...], Callable[[str, str], Pg
     ((errors.InFailedSqlTransaction,), _failed),
     ((errors.ReadOnlySqlTransaction,), _read_only),
     ((errors.InsufficientPrivilege,), _forbidden),
+    ((errors.UndefinedObject,), _lacking),
     ((psycopg.DataError,), _refused),
 )

@@ -55,6 +55,14 @@ class PostgresInspection:
         """Take up claims again."""
         return self._outcome("queues/resume", {"queue": queue, "actor": actor})
 
+    def grant(self, role: str, name: str, actor: str) -> int:
+        """Let a role of the database be one of ours."""
+        return int(self._outcome("roles/grant", {"role": role, "name": name, "actor": actor}))
+
+    def revoke(self, role: str, name: str, actor: str) -> int:
+        """Take a role of ours away."""
+        return int(self._outcome("roles/revoke", {"role": role, "name": name, "actor": actor}))
+
     def adopt(self, actor: str) -> None:
         """Make this database the home of its jobs."""
         self._run("upkeep/adopt", {"actor": actor})

@@ -40,11 +40,21 @@ async def _retire(
             detach = sql.SQL("alter table {} detach partition {} {}")
             await connection.execute(detach.format(sql.Identifier(schema, parent), partition, how))
         await connection.execute(sql.SQL("drop table if exists {}").format(partition))
+    except errors.InsufficientPrivilege:  # a worker that is not the owner: only that may detach CONCURRENTLY
+        return await _retire_as_guest(connection, schema, names[1])
     except (
         errors.QueryCanceled,
         errors.LockNotAvailable,
         errors.ObjectNotInPrerequisiteState,
         errors.UndefinedTable,
     ):
+        return False
+    return True
+
+
+async def _retire_as_guest(connection: psycopg.AsyncConnection, schema: str, partition: str) -> bool:
+    try:
+        await connection.execute(statement("upkeep/retire_partition", schema), {"partition": partition})
+    except (errors.LockNotAvailable, errors.UndefinedTable):
         return False
     return True
