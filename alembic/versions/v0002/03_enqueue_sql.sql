@@ -9,46 +9,56 @@ create function {schema}.check_job(
 declare
   problem text := case
     when p_task is null or p_task = '' or length(p_task) > 200
-      then 'task must be 1 to 200 characters. Pass the name under which the worker declares it.'
+      then format('task must be 1 to 200 characters, not %s. Pass the name under which the worker declares it.', coalesce(quote_literal(p_task), 'null'))
     when p_queue = '' or length(p_queue) > 100
-      then 'queue must be 1 to 100 characters. Leave it out for "default".'
+      then format('queue must be 1 to 100 characters, not %s. Leave it out for "default".', quote_literal(p_queue))
     when p_args is null or jsonb_typeof(p_args) <> 'object'
-      then 'args must be a JSON object of the task''s parameters by name. Pass ''{}'' for none.'
+      then format('args must be a JSON object of the task''s parameters by name, not %s. Pass ''{}'' for none.', coalesce(jsonb_typeof(p_args), 'null'))
     when p_priority not between 0 and 9
       then format('priority %s is not between 0 and 9. 9 is served first, 0 is the default.', p_priority)
     when p_delay is not null and p_run_at is not null
-      then 'delay and run_at exclude each other. Pass the relative delay or the absolute run_at.'
+      then format('delay %s and run_at %s exclude each other. Pass the relative delay or the absolute run_at.', p_delay, p_run_at)
     when octet_length(p_args::text) > 1048576
       then format('args take %s bytes, and a job holds at most 1048576. Store the data elsewhere and pass its key.', octet_length(p_args::text))
-    when p_delay < interval '0' or p_delay > interval '100 years'
+    when extract(epoch from p_delay) not between 0 and 3155760000
       then format('delay %s is not from 0 to 100 years. Leave it out to run at once.', p_delay)
     when p_run_at < '0001-01-01 00:00+00' or p_run_at >= '10000-01-01 00:00+00'
       then format('run_at %s is not between the years 1 and 9999. Leave it out to run at once.', p_run_at)
     when p_max_retries not between 0 and 32766
       then format('max_retries %s is not between 0 and 32766. Pass 0 for a single attempt.', p_max_retries)
-    when p_timeout <= interval '0' or p_timeout > interval '24 days'
+    when extract(epoch from p_timeout) not between 0.001 and 2073600
       then format('timeout %s is not between 1 ms and 24 days. Leave it out for 30 minutes.', p_timeout)
     when jsonb_typeof(p_headers) <> 'object'
       or jsonb_path_exists(p_headers, 'strict $.* ? (@.type() <> "string")', silent => true)
-      then 'headers must be a JSON object of texts. Leave it out for none.'
+      then format('headers must be a JSON object of texts, not %s. Leave it out for none.', left(p_headers::text, 200))
+    when array_ndims(p_tags) > 1
+      then format('tags must be one list, not %s. Pass texts, or leave it out for none.', left(p_tags::text, 200))
     when array_position(p_tags, null) is not null
-      then 'tags must not hold a null. Pass texts, or leave it out for none.'
-    when octet_length(p_headers::text) > 262144 or octet_length(p_tags::text) > 262144
-      then 'headers or tags take more than 262144 bytes. Store the data elsewhere and pass its key.'
+      then format('tags must not hold a null, as in %s. Pass texts, or leave it out for none.', left(p_tags::text, 200))
     when p_key = '' or length(p_key) > 200
-      then 'key must be 1 to 200 characters. Leave it out for a job that shares no key.'
+      then format('key must be 1 to 200 characters, not %s. Leave it out for a job that shares no key.', quote_literal(p_key))
     when p_key is null and (p_scope is not null or p_period is not null or p_on_conflict is not null)
-      then 'scope, period and on_conflict say how a key is held, and there is none. Pass key, for example {schema}.unique_key(task, args).'
+      then format('%s say how a key is held, and there is none. Pass key, for example {schema}.unique_key(task, args).', concat_ws(', ',
+        'scope ' || quote_literal(p_scope), 'period ' || p_period, 'on_conflict ' || quote_literal(p_on_conflict)))
     when p_scope not in ('started', 'finished', 'retention', 'ttl')
       then format('scope %s is not started, finished, retention or ttl. Leave it out for finished.', quote_literal(p_scope))
     when p_scope = 'ttl' and p_period is null
-      then 'scope ttl needs a period. Pass period, for example ''1 hour''.'
-    when p_period <= interval '0' or p_period > interval '100 years'
-      then format('period %s is not from 1 ms to 100 years. Leave it out to hold the key as long as the scope says.', p_period)
+      then 'scope ''ttl'' needs a period. Pass period, for example ''1 hour''.'
+    when extract(epoch from p_period) <= 0 or extract(epoch from p_period) > 3155760000
+      then format('period %s is not longer than nothing and up to 100 years. Leave it out to hold the key as long as the scope says.', p_period)
     when p_on_conflict not in ('skip', 'raise', 'replace')
       then format('on_conflict %s is not skip, raise or replace. Leave it out for skip.', quote_literal(p_on_conflict))
   end;
 begin
+  if octet_length(p_headers::text) > 262144 or octet_length(p_tags::text) > 262144 then  -- about; now exactly
+    problem := coalesce(problem, (
+      select format('%s take %s bytes, and a job holds at most 262144. Store the data elsewhere and pass its key.', n.name, sum(n.bytes))
+      from (
+        select 'headers' as name, octet_length(h.name) + octet_length(h.value) as bytes from jsonb_each_text(p_headers) h(name, value)
+        union all
+        select 'tags', octet_length(t.tag) from unnest(p_tags) t(tag)
+      ) n group by n.name having sum(n.bytes) > 262144 limit 1));
+  end if;
   if problem is not null then
     raise exception '%', p_place || problem using errcode = 'invalid_parameter_value';
   end if;
@@ -100,9 +110,29 @@ begin
   return answer.id;
 end $$;
 
--- The names that enqueue_many knows.
-create function {schema}.job_fields() returns text[] language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select '{task, args, queue, priority, delay, run_at, max_retries, timeout, headers, tags, key, scope, period, on_conflict}'::text[]
+-- Refuse what is no parameter of enqueue, or no value of its type, in the JSON of enqueue_many.
+--   result      the problem and what to do; null: there is none
+create function {schema}.field_problem(p_name text, p_value jsonb) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select case
+    when p_name not in ('task', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_retries', 'timeout', 'headers', 'tags', 'key',
+        'scope', 'period', 'on_conflict')
+      then format('%s is not a parameter of enqueue. Its parameters are task, args, queue, priority, delay, run_at, max_retries, '
+        'timeout, headers, tags, key, scope, period and on_conflict.', quote_literal(p_name))
+    when jsonb_typeof(p_value) = 'null' then null
+    when p_name in ('task', 'queue', 'key', 'scope', 'on_conflict') and jsonb_typeof(p_value) <> 'string'
+      then format('%s must be text, not %s. Write it in quotes.', p_name, left(p_value::text, 200))
+    when p_name in ('priority', 'max_retries')
+        and (jsonb_typeof(p_value) <> 'number' or not pg_input_is_valid(p_value #>> '{}', 'integer'))
+      then format('%s must be a whole number, not %s. Leave it out for the default.', p_name, left(p_value::text, 200))
+    when p_name in ('delay', 'timeout', 'period')
+        and (jsonb_typeof(p_value) not in ('string', 'number') or not pg_input_is_valid(p_value #>> '{}', 'interval'))
+      then format('%s must be a length of time, not %s. Write it as "10 s", "1 hour" or in seconds.', p_name, left(p_value::text, 200))
+    when p_name = 'run_at' and (jsonb_typeof(p_value) <> 'string' or not pg_input_is_valid(p_value #>> '{}', 'timestamptz'))
+      then format('run_at must be a time, not %s. Write it as "2030-01-31T12:00:00Z".', left(p_value::text, 200))
+    when p_name = 'tags' and (jsonb_typeof(p_value) <> 'array' or jsonb_path_exists(p_value, 'strict $[*] ? (@.type() <> "string")'))
+      then format('tags must be a JSON array of texts, not %s. Leave it out for none.', left(p_value::text, 200))
+  end
 $$;
 
 -- Enqueue many jobs in this transaction, all or none.
@@ -119,14 +149,18 @@ declare
   answer record;
 begin
   if jobs is null or jsonb_typeof(jobs) <> 'array' then
-    raise exception 'jobs must be a JSON array of objects. Pass ''[{"task": "...", "args": {}}]''.' using errcode = 'invalid_parameter_value';
+    raise exception 'jobs must be a JSON array of objects, not %. Pass ''[{"task": "...", "args": {}}]''.', coalesce(jsonb_typeof(jobs), 'null')
+      using errcode = 'invalid_parameter_value';
   end if;
-  select format('job %s: %s', e.place, coalesce(quote_literal(n.name) || ' is not a parameter of enqueue. Its parameters are '
-    || array_to_string({schema}.job_fields(), ', ') || '.', 'it is not a JSON object. Pass {"task": "...", "args": {}}.'))
+  select format('job %s: %s', e.place, coalesce(n.problem,
+    format('it must be a JSON object, not %s. Pass {"task": "...", "args": {}}.', left(e.job::text, 200))))
   into problem
   from jsonb_array_elements(jobs) with ordinality e(job, place)
-  left join lateral jsonb_object_keys(case when jsonb_typeof(e.job) = 'object' then e.job end) n(name) on n.name <> all({schema}.job_fields())
-  where n.name is not null or jsonb_typeof(e.job) <> 'object' order by e.place limit 1;
+  left join lateral (
+    select {schema}.field_problem(f.name, f.value) as problem
+    from jsonb_each(case when jsonb_typeof(e.job) = 'object' then e.job end) f(name, value)
+  ) n on n.problem is not null
+  where n.problem is not null or jsonb_typeof(e.job) <> 'object' order by e.place limit 1;
   if problem is not null then
     raise exception '%', problem using errcode = 'invalid_parameter_value';
   end if;

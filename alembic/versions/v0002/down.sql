@@ -1,7 +1,7 @@
 -- Drops what revision 0002 made or replaced; 0001's functions are made again by their own file.
 drop function {schema}.revoke_access(text, text), {schema}.grant_access(text, text), {schema}.change_access(text, text, boolean),
   {schema}.role_grants(), {schema}.retire_partition(text), {schema}.job_states(bigint[], bigint[]), {schema}.enqueue_many(jsonb),
-  {schema}.job_fields(),
+  {schema}.field_problem(text, jsonb),
   {schema}.enqueue(text, jsonb, text, integer, interval, timestamptz, integer, interval, jsonb, text[], text, text, interval, text),
   {schema}.key_of(text, text, interval, text), {schema}.more_of(jsonb, text[]),
   {schema}.check_job(text, jsonb, text, integer, interval, timestamptz, integer, interval, jsonb, text[], text, text, interval, text, text),
