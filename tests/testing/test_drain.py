@@ -13,19 +13,27 @@ from pgqueue.testing import Jobs, draining
 from tests.support import Watch
 from tests.testing.conftest import Shop
 
-ONE_DRAIN = 1.0  # seconds, also on a busy machine
+ONE_DRAIN = 0.5  # seconds; the best of a few, because the machine may be busy
 
 
 def test_a_drain_runs_what_is_ready_in_its_order_and_returns_what_ended(shop: Shop, jobs: Jobs) -> None:
     low, high = shop.send.enqueue(1), shop.send.using(priority=9).enqueue(2)
     shop.send.using(delay="1h").enqueue(3)
-    began = time.monotonic()
     ended = jobs.drain()
-    assert time.monotonic() - began < ONE_DRAIN
     assert [(job.id, job.state) for job in ended] == [(high.id, "succeeded"), (low.id, "succeeded")]
     assert shop.ran == [2, 1]
     jobs.assert_enqueued(shop.send, user=3, count=1)
     assert jobs.drain() == []
+
+
+def test_a_drain_is_quick(shop: Shop, jobs: Jobs) -> None:
+    took = []
+    for user in range(4):
+        shop.send.enqueue(user)
+        began = time.monotonic()
+        assert len(jobs.drain()) == 1
+        took.append(time.monotonic() - began)
+    assert min(took) < ONE_DRAIN, took
 
 
 async def test_a_drain_can_share_the_event_loop_of_the_test(shop: Shop, jobs: Jobs) -> None:
