@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgqueue.model.codecs import Codec
-from pgqueue.model.errors import JobExists
+from pgqueue.model.errors import InvalidOption, JobExists
 from pgqueue.model.job import JobSpec
 from pgqueue.model.plans import Plan
 from pgqueue.postgres.copying import Lines, is_copied
@@ -74,6 +74,8 @@ class Writer:
         return Written(ids.split(","), None, _still_open(traits, transaction))
 
     def _insert_keyed(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, Written]:
+        if self._codec is not None:
+            _refuse_hidden_keys(specs)
         rows = yield Fetch("jobs/enqueue_keyed", {**parameters(specs, self._codec), "key": keys(specs)})
         answers, transaction = _texts(rows[0])
         pairs = [answer.split(" ") for answer in answers.split(",")]
@@ -101,6 +103,16 @@ def _texts(row: Row) -> list[str]:
 
 def _still_open(traits: Traits, transaction: str) -> int | None:
     return None if traits.commits else int(transaction)
+
+
+def _refuse_hidden_keys(specs: Sequence[JobSpec[Any]]) -> None:
+    """A key of the arguments is computed by the database, which cannot read what a codec has stored."""
+    hidden = next((spec for spec in specs if spec.options.shared and spec.options.key is None), None)
+    if hidden is not None:
+        raise InvalidOption(
+            f"{hidden.task} is unique by its arguments, and a codec hides them from the database.",
+            "Pass key=, made of something that may be read.",
+        )
 
 
 def _exists(spec: JobSpec[Any], job_id: str) -> JobExists:
