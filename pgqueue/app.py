@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import update_wrapper
 from typing import Any, Generic, Literal, TypeVar, overload
@@ -297,7 +297,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         return self._tasks
 
     @contextmanager
-    def working_on(self, dsn: str) -> Iterator[None]:
+    def working_on(self, dsn: str) -> Generator[None]:
         """Work on another database for the length of a ``with`` block, as tests do; afterwards as before."""
         before, self._dsn = self._dsn, dsn
         try:

@@ -84,10 +84,10 @@ def _plain(handle: Handle) -> Any:
         raise HandleError(
             f"bind={handle.bind!r} chooses a database of a session, and {_name(given)} is none.", "Leave bind out."
         )
-    if isinstance(given, Cursor | AsyncCursor) or (
-        _comes_from(given, "psycopg2", "pg8000") and hasattr(given, "connection")
-    ):
+    if isinstance(given, Cursor | AsyncCursor):
         return given.connection
+    if _comes_from(given, "psycopg2", "pg8000") and hasattr(type(given), "fetchone"):
+        return given._c if _comes_from(given, "pg8000") else given.connection  # pg8000 warns of its .connection
     if _comes_from(given, "sqlalchemy") and hasattr(type(given), "driver_connection"):
         return given.driver_connection
     return given

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import psycopg
+from anyio import fail_after
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
@@ -30,14 +31,14 @@ class PsycopgCarrier:
     """A psycopg connection. See ``steps.Carrier``."""
 
     def __init__(self, connection: Connection[Any], schema: str) -> None:
-        if _is_busy(connection):
-            if connection.lock.acquire(timeout=PATIENCE):
-                connection.lock.release()
-            if _is_busy(connection):
-                raise _busy()
         self._connection = connection
         self._schema = schema
-        self.traits = _traits(connection)
+        if not connection.lock.acquire(timeout=PATIENCE):
+            raise _busy()
+        try:
+            self.traits = _traits(connection)
+        finally:
+            connection.lock.release()
 
     def do(self, step: Step) -> Any:
         """Do a step."""
@@ -51,7 +52,7 @@ class PsycopgCarrier:
                         copy.write(block)
                 return None
             assert isinstance(step, Run)
-            return cursor.execute(step.text, prepare=False) and None
+            return cursor.execute(step.text.encode(), prepare=False) and None
 
 
 class AsyncPsycopgCarrier:
@@ -65,15 +66,15 @@ class AsyncPsycopgCarrier:
     @classmethod
     async def of(cls, connection: AsyncConnection[Any], schema: str) -> AsyncPsycopgCarrier:
         """Wait for what the connection does now, and return it as a carrier."""
-        if _is_busy(connection):
-            try:
-                async with asyncio.timeout(PATIENCE), connection.lock:
-                    pass
-            except TimeoutError:
-                raise _busy() from None
-            if _is_busy(connection):
-                raise _busy()
-        return cls(connection, schema)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await connection.lock.acquire()
+        except TimeoutError:
+            raise _busy() from None
+        try:
+            return cls(connection, schema)
+        finally:
+            connection.lock.release()
 
     async def do(self, step: Step) -> Any:
         """Do a step."""
@@ -88,8 +89,13 @@ class AsyncPsycopgCarrier:
                         await copy.write(block)
                 return None
             assert isinstance(step, Run)
-            await cursor.execute(step.text, prepare=False)
+            await cursor.execute(step.text.encode(), prepare=False)
             return None
+
+
+def undisturbed(step: Run) -> AbstractContextManager[object]:
+    """Keep what ends a bulk from being cancelled with its caller, whose connection would be lost by it."""
+    return fail_after(PATIENCE, shield=True) if step.text.startswith(("rollback", "release")) else nullcontext()
 
 
 @contextmanager
@@ -107,6 +113,9 @@ def explained(connection: _AnyConnection, schema: str) -> Iterator[None]:
 
 
 def _traits(connection: _AnyConnection) -> Traits:
+    """Look at a connection while its lock is held, so that no other thread's statement is under way."""
+    if _is_busy(connection):
+        raise _busy()
     status = connection.info.transaction_status
     return Traits(
         copies=connection.pgconn.pipeline_status == PipelineStatus.OFF and connection.info.encoding != "ascii",
@@ -115,7 +124,7 @@ def _traits(connection: _AnyConnection) -> Traits:
 
 
 def _is_busy(connection: _AnyConnection) -> bool:
-    """Whether a statement is under way: a COPY, a stream, or another thread's. In a pipeline that is no hindrance."""
+    """Whether a statement is under way, such as a COPY. In a pipeline that is no hindrance."""
     return (
         connection.pgconn.pipeline_status == PipelineStatus.OFF
         and connection.info.transaction_status == TransactionStatus.ACTIVE

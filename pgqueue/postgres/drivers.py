@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
 from psycopg import Error, OperationalError, errors
 
+from pgqueue.postgres.carriers import undisturbed
 from pgqueue.postgres.explain import explain
 from pgqueue.postgres.statements import statement
 from pgqueue.postgres.steps import Fetch, Run, Step, Traits
 
+_PLAIN = {"stream_results": False, "yield_per": None}  # whatever the caller's connection says
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
@@ -62,7 +64,7 @@ class SqlAlchemyCarrier:
         """Do a step."""
         text, parameters = _clause(step, self._schema)
         with told(self._schema):
-            result = self._connection.execute(text, parameters)
+            result = self._connection.execute(text, parameters, execution_options=_PLAIN)
             return result.fetchall() if isinstance(step, Fetch) else None
 
 
@@ -77,8 +79,8 @@ class AsyncSqlAlchemyCarrier:
     async def do(self, step: Step) -> Any:
         """Do a step."""
         text, parameters = _clause(step, self._schema)
-        with told(self._schema):
-            result = await self._connection.execute(text, parameters)
+        with told(self._schema), undisturbed(step) if isinstance(step, Run) else nullcontext():
+            result = await self._connection.execute(text, parameters, execution_options=_PLAIN)
             return result.fetchall() if isinstance(step, Fetch) else None
 
 
@@ -94,7 +96,8 @@ class AsyncpgCarrier:
         """Do a step; the statement is unnamed, so that none stays prepared."""
         with told(self._schema):
             if isinstance(step, Run):
-                return await self._connection.execute(step.text) and None
+                with undisturbed(step):
+                    return await self._connection.execute(step.text) and None
             assert isinstance(step, Fetch)
             text, names = written(step.name, self._schema, None)
             prepared = await self._connection.prepare(text, name="")
@@ -125,7 +128,12 @@ def told(schema: str) -> Iterator[None]:
         reason = _reason(error)
         if reason is None:
             raise
-        raise explain(reason, schema, broken=False) or error from error
+        raise explain(reason, schema, broken=_is_lost(reason)) or error from error
+
+
+def _is_lost(error: Error) -> bool:
+    """Whether the connection broke, or the server ended it."""
+    return (error.sqlstate or "").startswith(("08", "57P"))
 
 
 def _reason(error: Exception) -> Error | None:

@@ -55,8 +55,9 @@ class Written(NamedTuple):
 
     def each(self) -> Iterator[Stored]:
         """Yield what became of each."""
-        outcomes: Iterable[Outcome] = self.outcomes or repeat("created")
-        return (Stored(job_id, outcome, self.transaction) for job_id, outcome in zip(self.ids, outcomes, strict=False))
+        created: Outcome = "created"
+        for job_id, outcome in zip(self.ids, repeat(created) if self.outcomes is None else self.outcomes, strict=False):
+            yield Stored(job_id, outcome, self.transaction)
 
     @property
     def created(self) -> int:

@@ -18,7 +18,7 @@ from pgqueue.backend import JobRecord
 from pgqueue.model.clock import monotonic
 from pgqueue.model.errors import ConfigurationError
 from pgqueue.model.states import FINAL, LIVE, JobState
-from pgqueue.testing.storage import Storage
+from pgqueue.postgres.observer import Storage
 from pgqueue.testing.telling import failed, late, unknown
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.02

@@ -11,10 +11,10 @@ from pgqueue.backend import JobRecord
 from pgqueue.model.durations import Duration, seconds
 from pgqueue.model.errors import InvalidOption
 from pgqueue.model.options import check_whole_number
+from pgqueue.postgres.observer import Storage
 from pgqueue.tasks import Task
 from pgqueue.testing import draining
 from pgqueue.testing.matching import Wanted, check_names, states_of, task_name
-from pgqueue.testing.storage import Storage
 from pgqueue.testing.telling import expected, listed
 
 

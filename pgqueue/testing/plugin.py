@@ -16,8 +16,8 @@ import pytest
 
 from pgqueue.app import PgQueue
 from pgqueue.model.errors import ConfigurationError
+from pgqueue.postgres.scratch import Server, Template, serving, template
 from pgqueue.postgres.settings import resolve_schema
-from pgqueue.testing.databases import Server, Template, serving, template
 from pgqueue.testing.jobs import Jobs
 
 

@@ -67,7 +67,7 @@ def test_a_producer_enqueues_and_waits_but_reads_neither_payload_nor_result(logi
     owner, web = PgQueue(dsn), PgQueue(login("producer"))
 
     @web.task(name="pay")
-    def pay(card: str) -> str: ...
+    def pay(card: str) -> None: ...
 
     jobs = web.enqueue_many([pay.job("4111") for _ in range(600)])  # no COPY: it may not write the tables
     assert {job.status() for job in jobs[:3]} == {"ready"}

@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgqueue import ConfigurationError, EmbeddedServer
-from pgqueue.testing.databases import GivenServer, template
+from pgqueue.postgres.scratch import GivenServer, template
 from tests.support import ROOT
 
 pytest_plugins = ["pytester"]
