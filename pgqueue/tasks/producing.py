@@ -55,8 +55,8 @@ class Written(NamedTuple):
 
     def each(self) -> Iterator[Stored]:
         """Yield what became of each."""
-        created: Outcome = "created"
-        for job_id, outcome in zip(self.ids, repeat(created) if self.outcomes is None else self.outcomes, strict=False):
+        outcomes: Iterable[Outcome] = repeat[Outcome]("created") if self.outcomes is None else self.outcomes
+        for job_id, outcome in zip(self.ids, outcomes, strict=False):
             yield Stored(job_id, outcome, self.transaction)
 
     @property
