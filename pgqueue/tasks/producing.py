@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from pgqueue.model.errors import InvalidArguments, InvalidOption
@@ -55,9 +54,12 @@ class Written(NamedTuple):
 
     def each(self) -> Iterator[Stored]:
         """Yield what became of each."""
-        outcomes: Iterable[Outcome] = repeat[Outcome]("created") if self.outcomes is None else self.outcomes
-        for job_id, outcome in zip(self.ids, outcomes, strict=False):
-            yield Stored(job_id, outcome, self.transaction)
+        if self.outcomes is None:
+            for job_id in self.ids:
+                yield Stored(job_id, "created", self.transaction)
+        else:
+            for job_id, outcome in zip(self.ids, self.outcomes, strict=True):
+                yield Stored(job_id, outcome, self.transaction)
 
     @property
     def created(self) -> int:

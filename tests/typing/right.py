@@ -3,15 +3,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import assert_type, reveal_type
 
 import psycopg
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from pgqueue import AsyncTask, GiveUp, Job, JobContext, JobSpec, PgQueue, RetryPolicy, SyncTask, current
+from pgqueue import (
+    AsyncTask,
+    GiveUp,
+    Job,
+    JobContext,
+    JobSpec,
+    JobState,
+    PgQueue,
+    RetryPolicy,
+    SyncTask,
+    Unique,
+    current,
+)
 
 
 class Deps:
@@ -116,6 +129,25 @@ async def asynchronous(
         await send.using(begun).aenqueue(1)
     async with pgq.worker(weights={"images": 10, "default": 5}, concurrency=10, stop_timeout="5s"):
         pass
+
+
+def bulk(jobs: list[Job[int]], cursor: psycopg.Cursor, engine: Engine, session: Session) -> None:
+    specs = (send.job(number) for number in range(3))
+    assert_type(pgq.enqueue_many(specs, returning="count", progress=print), int)
+    assert_type(pgq.enqueue_many(specs, returning="ids"), list[str])
+    assert_type(send.using(cursor, key="a", unique=Unique(scope="ttl", period="1h")).enqueue(1), Job[str])
+    assert_type(send.using(session, bind=engine, unique=True).enqueue(1), Job[str])
+    with pgq.bind(session):
+        send.enqueue(1)
+    assert_type(pgq.gather(jobs, timeout="1m"), list[int])
+    assert_type(send.enqueue(1).result(timeout=3), str)
+    assert_type(send.enqueue(1).wait(), JobState)
+
+
+async def results(jobs: list[Job[int]], cursor: psycopg.AsyncCursor, stream: AsyncIterator[JobSpec[str]]) -> None:
+    assert_type(await pgq.agather(jobs), list[int])
+    assert_type(await (await send.using(cursor).aenqueue(1)).aresult(), str)
+    assert_type(await pgq.aenqueue_many(stream, returning="count"), int)
 
 
 def helper() -> None:

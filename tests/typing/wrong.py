@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
-from pgqueue import JobContext, PgQueue, RetryPolicy
+from pgqueue import Job, JobContext, PgQueue, RetryPolicy, Unique
 
 pgq = PgQueue()
 
@@ -113,6 +113,18 @@ async def asynchronous(connection: psycopg.AsyncConnection, session: AsyncSessio
     pgq.using(session).enqueue_many([])  # expect error
     await pgq.using(session).aenqueue_many([send])  # expect error
     await resize.using(session).aenqueue("/a.png", quality="80")  # expect error
+
+
+def wrong_bulk(jobs: list[Job[int]]) -> None:
+    ids: list[int] = pgq.enqueue_many([], returning="ids")  # expect error
+    pgq.enqueue_many([], returning="everything")  # expect error
+    pgq.enqueue_many([], progress=3)  # expect error
+    send.using(key=3).enqueue(1)  # expect error
+    Unique(scope="for ever")  # expect error
+    result: int = send.enqueue(1).result()  # expect error
+    gathered: list[str] = pgq.gather(jobs)  # expect error
+    pgq.bind("postgresql://")  # expect error
+    print(ids, result, gathered)
 
 
 def wrong_results() -> None:
