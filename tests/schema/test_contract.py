@@ -73,7 +73,9 @@ def test_every_transition_is_between_known_states_and_every_state_is_reached() -
 
 def test_a_statement_without_moves_touches_no_lane() -> None:
     for name, file in files().items():
-        if not moves(header(file)["states"]) and not name.startswith("testing/"):  # those move times, while nothing runs
+        if not moves(header(file)["states"]) and not name.startswith(
+            "testing/"
+        ):  # those move times, while nothing runs
             changed = re.findall(r"(?:insert into|update|delete from) \{schema\}\.(\w+)", file.read_text("utf-8"))
             assert not {"job", "ready", "scheduled", "lease", "job_history"} & set(changed), name
 
