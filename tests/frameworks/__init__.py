@@ -1,0 +1,1 @@
+"""Real web applications that enqueue inside their request's transaction."""
