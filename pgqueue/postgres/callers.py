@@ -70,7 +70,7 @@ async def async_carrier(handle: Handle, schema: str) -> AsyncCarrier:
         return AsyncpgCarrier(given, schema)
     if _is_async_sqlalchemy(given):
         return await _of_async_sqlalchemy(given, handle.bind, schema)
-    if isinstance(given, Connection) or _is_sync_sqlalchemy(given) or hasattr(type(given), "cursor"):
+    if isinstance(given, Connection) or _is_sync_sqlalchemy(given) or hasattr(given, "cursor"):
         raise HandleError(
             f"{_name(given)} is synchronous and aenqueue is not.", "Write: task.using(handle).enqueue(...)"
         )
