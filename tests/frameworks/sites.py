@@ -125,7 +125,7 @@ class Site:
 
     def enqueues(self) -> int:
         """Count the enqueues so far, those that were rolled back too: what a sequence gave is not taken back."""
-        return int(self.ask("select last_value from pgqueue.ready_seq"))
+        return int(self.ask("select coalesce(pg_sequence_last_value('pgqueue.ready_seq'), 0)"))
 
 
 def post(address: str, path: str, draft: Mapping[str, str]) -> Answer:
