@@ -35,7 +35,7 @@ def sync_carrier(handle: Handle, schema: str) -> Carrier:
         BackendUnavailable: A session had no connection yet and could not get one.
     """
     given = _plain(handle)
-    if isinstance(given, AsyncConnection) or _is_async_sqlalchemy(given) or _comes_from(given, "asyncpg"):
+    if isinstance(given, AsyncConnection) or _is_async_sqlalchemy(given) or _is_asyncpg(given):
         raise HandleError(
             f"{_name(given)} is asynchronous and enqueue is not.", "Write: await task.using(handle).aenqueue(...)"
         )
@@ -43,14 +43,12 @@ def sync_carrier(handle: Handle, schema: str) -> Carrier:
         return PsycopgCarrier(_open(given), schema)
     if _is_sync_sqlalchemy(given):
         return _of_sqlalchemy(given, handle.bind, schema)
-    if _comes_from(given, "django"):
+    if _comes_from(given, "django") and hasattr(given, "vendor"):
         return _of_django(given, schema)
-    if _comes_from(given, "psycopg2"):
+    if _is_dbapi(given, "psycopg2"):
         return _of_psycopg2(given, schema)
-    if _comes_from(given, "pg8000"):
-        return CursorCarrier(
-            given.cursor, schema, commits=given.autocommit and not given._in_transaction, positional=True
-        )
+    if _is_dbapi(given, "pg8000"):
+        return _of_pg8000(given, schema)
     raise _unknown(given)
 
 
@@ -64,10 +62,8 @@ async def async_carrier(handle: Handle, schema: str) -> AsyncCarrier:
     given = _plain(handle)
     if isinstance(given, AsyncConnection):
         return await AsyncPsycopgCarrier.of(_open(given), schema)
-    if _comes_from(given, "asyncpg"):
-        if given.is_closed():
-            raise _closed()
-        return AsyncpgCarrier(given, schema)
+    if _is_asyncpg(given):
+        return _of_asyncpg(given, schema)
     if _is_async_sqlalchemy(given):
         return await _of_async_sqlalchemy(given, handle.bind, schema)
     if isinstance(given, Connection) or _is_sync_sqlalchemy(given) or hasattr(given, "cursor"):
@@ -94,7 +90,7 @@ def _plain(handle: Handle) -> Any:
 
 
 def _of_sqlalchemy(given: Any, bind: Any, schema: str) -> Carrier:
-    with _sqlalchemy_errors():
+    with _sqlalchemy_errors(bind):
         connection = given.connection(bind_arguments=_arguments(bind)) if _is_session(given) else given
         _check_dialect(connection)
         if not connection.in_transaction():
@@ -108,7 +104,7 @@ def _of_sqlalchemy(given: Any, bind: Any, schema: str) -> Carrier:
 
 
 async def _of_async_sqlalchemy(given: Any, bind: Any, schema: str) -> AsyncCarrier:
-    with _sqlalchemy_errors():
+    with _sqlalchemy_errors(bind):
         connection = await given.connection(bind_arguments=_arguments(bind)) if _is_session(given) else given
         _check_dialect(connection)
         if not connection.in_transaction():
@@ -137,9 +133,35 @@ def _of_psycopg2(given: Any, schema: str) -> Carrier:
     return CursorCarrier(lambda: given.cursor(cursor_factory=cursor), schema, commits=given.autocommit and idle)
 
 
+def _of_pg8000(given: Any, schema: str) -> Carrier:
+    if given._sock is None:
+        raise _closed()
+    return CursorCarrier(given.cursor, schema, commits=given.autocommit and not given._in_transaction, positional=True)
+
+
+def _of_asyncpg(given: Any, schema: str) -> AsyncCarrier:
+    from asyncpg import InterfaceError
+
+    try:
+        if given.is_closed():
+            raise _closed()
+    except InterfaceError:  # it went back to its pool
+        raise _closed() from None
+    return AsyncpgCarrier(given, schema)
+
+
 def _comes_from(given: Any, *packages: str) -> bool:
     """Whether a class or one of its bases is of a package: people make subclasses of their own."""
     return any(base.__module__.split(".")[0] in packages for base in type(given).__mro__)
+
+
+def _is_dbapi(given: Any, package: str) -> bool:
+    """Whether this is a connection with cursors: not a pool, nor pg8000's connection without them."""
+    return _comes_from(given, package) and hasattr(type(given), "cursor") and hasattr(type(given), "commit")
+
+
+def _is_asyncpg(given: Any) -> bool:
+    return _comes_from(given, "asyncpg") and hasattr(type(given), "is_in_transaction")
 
 
 def _is_session(given: Any) -> bool:
@@ -161,6 +183,8 @@ def _arguments(bind: Any) -> dict[str, Any] | None:
     """Return how a session is asked for the database meant: by an engine, or by a mapped class."""
     if bind is None:
         return None
+    if not isinstance(bind, type) and not hasattr(bind, "dialect"):
+        raise _no_bind(bind)
     return {"mapper": bind} if isinstance(bind, type) else {"bind": getattr(bind, "sync_engine", bind)}
 
 
@@ -173,7 +197,7 @@ def _check_dialect(connection: Any) -> None:
 
 
 @contextmanager
-def _sqlalchemy_errors() -> Iterator[None]:
+def _sqlalchemy_errors(bind: Any) -> Iterator[None]:
     """Say SQLAlchemy's errors in our words: no engine, closed, the database is away."""
     try:
         yield
@@ -186,6 +210,8 @@ def _sqlalchemy_errors() -> Iterator[None]:
             raise unreachable(reason) from error
         if kind == "OperationalError" and reason is not None:
             raise unreachable(psycopg.OperationalError(str(reason))) from error
+        if kind == "UnmappedClassError":
+            raise _no_bind(bind) from error
         if kind == "UnboundExecutionError":
             raise HandleError(
                 "The session has several databases or none, so it cannot be told which is meant.",
@@ -201,6 +227,10 @@ def _open(connection: Any) -> Any:
     if connection.closed:
         raise _closed()
     return connection
+
+
+def _no_bind(bind: Any) -> HandleError:
+    return HandleError(f"bind={bind!r} is neither an engine nor a mapped class.", "Pass one that the session knows.")
 
 
 def _closed() -> HandleError:

@@ -89,7 +89,8 @@ class AsyncPsycopgCarrier:
                         await copy.write(block)
                 return None
             assert isinstance(step, Run)
-            await cursor.execute(step.text.encode(), prepare=False)
+            with undisturbed(step):
+                await cursor.execute(step.text.encode(), prepare=False)
             return None
 
 
