@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from typing import Any
 
+import asyncpg
+import pg8000.native
 import psycopg
+import psycopg2.pool
+import psycopg_pool
 import pytest
-from psycopg.rows import dict_row, namedtuple_row, scalar_row
-from sqlalchemy import create_engine
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from django.db import connections
+from django.db.utils import ConnectionHandler
+from django.utils.connection import ConnectionProxy
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, sessionmaker
 
-from pgqueue import HandleError, InvalidPayload, PgQueue, Task
-from tests.enqueue.handles import engine_url, open_handle
+from pgqueue import HandleError, PgQueue, SchemaError, Task
+from tests.enqueue.openers import (
+    DJANGO_ALIAS,
+    KINDS,
+    Elsewhere,
+    Shop,
+    Visit,
+    async_engine_on,
+    django_connection,
+    engine_on,
+    engine_url,
+    open_handle,
+    other_database,
+)
 
 Sending = Task[..., None]
 
@@ -32,6 +50,21 @@ def assert_sentence(error: pytest.ExceptionInfo[HandleError]) -> None:
     assert error.value.remedy
 
 
+PLAIN: dict[str, Any] = {
+    "text": "postgresql://",
+    "None": None,
+    "number": 0,
+    "class": psycopg.Connection,
+    "list": [],
+    "empty text": "",
+    "a class of SQLAlchemy": Session,
+    "a factory of sessions": sessionmaker(),
+}
+SYNC = [kind for kind in KINDS if "async" not in kind]
+ASYNC = [kind for kind in KINDS if "async" in kind]
+REOPENED = {kind for kind in KINDS if "session" in kind or "django" in kind}  # closing is not the end of these
+
+
 @pytest.fixture
 async def wrong(dsn: str) -> AsyncIterator[Callable[[str], Awaitable[Any]]]:
     """Makes handles that carry nothing, or not in this way."""
@@ -40,59 +73,91 @@ async def wrong(dsn: str) -> AsyncIterator[Callable[[str], Awaitable[Any]]]:
         async def make(kind: str) -> Any:
             if kind in PLAIN:
                 return PLAIN[kind]
-            if kind == "engine":
-                stack.callback((engine := create_engine(engine_url(dsn))).dispose)
-                return engine
-            if kind in ("async engine", "asyncpg session", "asyncpg connection"):
-                url = (
-                    engine_url(dsn) if kind == "async engine" else dsn.replace("postgresql://", "postgresql+asyncpg://")
-                )
-                other = create_async_engine(url)
-                stack.push_async_callback(other.dispose)
-                if kind == "async engine":
-                    return other
-                return await stack.enter_async_context(AsyncSession(other) if "session" in kind else other.connect())
-            if kind == "session on another database":
-                stack.callback((lite := create_engine("sqlite://")).dispose)
-                return stack.enter_context(Session(lite))
-            if kind == "session without engine":
-                return stack.enter_context(Session())
             if kind.startswith("closed "):
                 async with open_handle(kind.removeprefix("closed "), dsn) as handle:
-                    pass
+                    await handle.execute("select 1")
+                    await handle.rollback()
                 return handle.given
-            if kind == "cursor":
-                return stack.enter_context(psycopg.connect(dsn)).cursor()
-            return (await stack.enter_async_context(open_handle(kind, dsn))).given
+            if kind in KINDS:
+                return (await stack.enter_async_context(open_handle(kind, dsn))).given
+            return await _make(kind, dsn, stack)
 
         yield make
 
 
-PLAIN: dict[str, Any] = {
-    "text": "postgresql://",
-    "None": None,
-    "number": 0,
-    "class": psycopg.Connection,
-    "list": [],
-    "empty text": "",
+async def _make(kind: str, dsn: str, stack: AsyncExitStack) -> Any:
+    if kind in ENGINES:
+        return ENGINES[kind](dsn)
+    if "session" in kind:
+        return await _make_session(kind, dsn, stack)
+    if kind == "psycopg pool":
+        return stack.enter_context(psycopg_pool.ConnectionPool(dsn, min_size=0, max_size=1, open=True))
+    if kind == "psycopg2 pool":
+        return psycopg2.pool.SimpleConnectionPool(0, 1, dsn)
+    if kind == "pg8000 native connection":
+        url = engine_url(dsn, "pg8000")
+        given: Any = pg8000.native.Connection(url.username, database=url.database, **url.query)
+        return stack.enter_context(closing(given))
+    pool = await stack.enter_async_context(asyncpg.create_pool(dsn, min_size=0, max_size=1))
+    if kind == "asyncpg pool":
+        return pool
+    async with pool.acquire() as lent:
+        return lent.cursor("select 1") if kind == "asyncpg cursor" else lent
+
+
+async def _make_session(kind: str, dsn: str, stack: AsyncExitStack) -> Any:
+    other = other_database(dsn)
+    if kind == "session on another database":
+        return stack.enter_context(Session(_sqlite(stack)))
+    if kind == "session without engine":
+        return stack.enter_context(Session())
+    if kind == "session of two databases without bind":
+        both: Any = {Shop: engine_on(dsn, "psycopg"), Elsewhere: engine_on(other, "psycopg")}
+        return stack.enter_context(Session(binds=both))
+    two: Any = {Shop: async_engine_on(dsn, "asyncpg"), Elsewhere: async_engine_on(other, "psycopg")}
+    return await stack.enter_async_context(AsyncSession(binds=two))
+
+
+def _sqlite(stack: AsyncExitStack) -> Engine:
+    engine = create_engine("sqlite://")
+    stack.callback(engine.dispose)
+    return engine
+
+
+def _returned(dsn: str) -> Any:
+    raw = engine_on(dsn, "psycopg").raw_connection()
+    raw.close()
+    return raw
+
+
+def _django_on_sqlite(_dsn: str) -> Any:
+    return ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})["default"]
+
+
+ENGINES: dict[str, Callable[[str], Any]] = {
+    "engine": lambda dsn: engine_on(dsn, "psycopg"),
+    "async engine": lambda dsn: async_engine_on(dsn, "psycopg"),
+    "engine on asyncpg": lambda dsn: async_engine_on(dsn, "asyncpg"),
+    "returned raw connection of an engine": _returned,
+    "django connection to another database": _django_on_sqlite,
+    "django's connections": lambda _: connections,
 }
-FOR_BOTH = [
-    *PLAIN,
-    "engine",
-    "async engine",
-    "asyncpg session",
-    "asyncpg connection",
+MADE = (
+    *ENGINES,
+    "psycopg pool",
+    "psycopg2 pool",
+    "pg8000 native connection",
+    "asyncpg pool",
+    "asyncpg cursor",
+    "returned asyncpg connection",
     "session on another database",
     "session without engine",
-]
-ONLY_SYNC = ["psycopg connection", "session", "core connection"]
-ONLY_ASYNC = ["psycopg async connection", "async session", "async core connection"]
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [*FOR_BOTH, *ONLY_ASYNC, "closed psycopg connection", "closed core connection", "closed async core connection"],
+    "session of two databases without bind",
+    "async session of two databases without bind",
 )
+
+
+@pytest.mark.parametrize("kind", [*PLAIN, *MADE, *ASYNC, *(f"closed {kind}" for kind in SYNC if kind not in REOPENED)])
 async def test_enqueue_refuses_a_wrong_handle_in_one_sentence(
     wrong: Callable[[str], Awaitable[Any]],
     pgq: PgQueue[None],
@@ -104,21 +169,16 @@ async def test_enqueue_refuses_a_wrong_handle_in_one_sentence(
     with pytest.raises(HandleError) as refusal:
         send.using(handle).enqueue(1)
     assert_sentence(refusal)
+    if kind in ASYNC:
+        assert "await task.using(handle).aenqueue" in refusal.value.remedy
     with pytest.raises(HandleError):
         pgq.using(handle).enqueue_many([send.job(1)])
+    with pytest.raises(HandleError), pgq.bind(handle):
+        send.enqueue(1)
     assert_nothing_stored(database)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *FOR_BOTH,
-        *ONLY_SYNC,
-        "closed psycopg async connection",
-        "closed core connection",
-        "closed async core connection",
-    ],
-)
+@pytest.mark.parametrize("kind", [*PLAIN, *MADE, *SYNC, *(f"closed {kind}" for kind in ASYNC if kind not in REOPENED)])
 async def test_aenqueue_refuses_a_wrong_handle_in_one_sentence(
     wrong: Callable[[str], Awaitable[Any]],
     pgq: PgQueue[None],
@@ -130,114 +190,77 @@ async def test_aenqueue_refuses_a_wrong_handle_in_one_sentence(
     with pytest.raises(HandleError) as refusal:
         await send.using(handle).aenqueue(1)
     assert_sentence(refusal)
+    if kind in SYNC:
+        assert refusal.value.remedy == "Write: task.using(handle).enqueue(...)"
     with pytest.raises(HandleError):
         await pgq.using(handle).aenqueue_many([send.job(1)])
-    await pgq.aclose()
+    with pytest.raises(HandleError), pgq.bind(handle):
+        await send.aenqueue(1)
     assert_nothing_stored(database)
 
 
-@pytest.mark.parametrize("kind", [*ONLY_ASYNC, *ONLY_SYNC])
-async def test_the_remedy_for_the_other_kind_of_call_names_the_right_one(
-    wrong: Callable[[str], Awaitable[Any]], send: Sending, kind: str
+@pytest.mark.parametrize("bind", ["text", 7, int, Visit, Elsewhere], ids=str)
+async def test_a_bind_that_is_none_is_refused_in_one_sentence(
+    dsn: str, send: Sending, database: psycopg.Connection, bind: Any
 ) -> None:
-    handle = await wrong(kind)
-    if kind in ONLY_ASYNC:
-        with pytest.raises(HandleError, match=r"asynchronous.*await task\.using\(handle\)\.aenqueue"):
-            send.using(handle).enqueue(1)
-    else:
-        with pytest.raises(HandleError, match=r"synchronous.*task\.using\(handle\)\.enqueue"):
-            await send.using(handle).aenqueue(1)
+    engine, async_engine = engine_on(dsn, "psycopg"), async_engine_on(dsn, "asyncpg")
+    with Session(binds={Shop: engine}) as session, pytest.raises(HandleError) as refusal:
+        send.using(session, bind=bind).enqueue(1)
+    assert_sentence(refusal)
+    async with AsyncSession(binds={Shop: async_engine}) as asynchronous:
+        with pytest.raises(HandleError) as refusal:
+            await send.using(asynchronous, bind=bind).aenqueue(1)
+    assert_sentence(refusal)
+    assert_nothing_stored(database)
 
 
-async def test_a_cursor_carries_a_job_or_is_refused(
-    wrong: Callable[[str], Awaitable[Any]], send: Sending, database: psycopg.Connection
+async def test_a_bind_beside_what_is_no_session_is_refused(
+    dsn: str, send: Sending, database: psycopg.Connection
 ) -> None:
-    cursor = await wrong("cursor")
-    try:
-        send.using(cursor).enqueue(1)
-    except HandleError:
-        assert_nothing_stored(database)
-    else:
-        cursor.connection.commit()
-        assert database.execute("select count(*) from pgqueue.all_jobs").fetchone() == (1,)
+    with engine_on(dsn, "psycopg").connect() as connection:
+        for handle in (connection, database):
+            with pytest.raises(HandleError, match="Leave bind out"):
+                send.using(handle, bind=connection.engine).enqueue(1)
+    assert_nothing_stored(database)
 
 
-class ShoutingCursor(psycopg.Cursor[Any]):
-    """A cursor that no statement of ours may go through."""
-
-    def execute(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse."""
-        raise AssertionError("the caller's cursor was used")
-
-
-class ShoutingAsyncCursor(psycopg.AsyncCursor[Any]):
-    """As ShoutingCursor."""
-
-    async def execute(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse."""
-        raise AssertionError("the caller's cursor was used")
+def test_the_other_database_of_a_session_has_no_jobs_and_says_so(dsn: str, send: Sending) -> None:
+    engine, other = engine_on(dsn, "psycopg"), engine_on(other_database(dsn), "psycopg2")
+    with Session(binds={Shop: engine, Elsewhere: other}) as session:
+        for bind in (other, Visit):
+            with pytest.raises(SchemaError):
+                send.using(session, bind=bind).enqueue(1)
+            session.rollback()
 
 
-@pytest.mark.parametrize("rows", [dict_row, namedtuple_row, scalar_row])
-async def test_the_callers_row_factory_does_not_matter(
-    send: Sending, dsn: str, database: psycopg.Connection, rows: Any
-) -> None:
-    with psycopg.connect(dsn, row_factory=rows) as connection:
-        ids = [send.using(connection).enqueue(1).id]
-        assert connection.row_factory == rows
-    async with await psycopg.AsyncConnection.connect(dsn, row_factory=rows) as asynchronous:
-        ids.append((await send.using(asynchronous).aenqueue(2)).id)
-    assert [r[0] for r in database.execute("select id::text from pgqueue.job j order by j.id")] == ids
-
-
-@pytest.mark.parametrize("factory", [ShoutingCursor, psycopg.ClientCursor, psycopg.RawCursor])
-def test_the_callers_cursor_factory_does_not_matter(
-    send: Sending, dsn: str, database: psycopg.Connection, factory: Any
-) -> None:
-    with psycopg.connect(dsn, cursor_factory=factory) as connection:
-        job = send.using(connection).enqueue(1)
-    assert database.execute("select id::text from pgqueue.job").fetchall() == [(job.id,)]
-
-
-async def test_the_callers_asynchronous_cursor_factory_does_not_matter(
+def test_a_raw_connection_of_an_engine_and_djangos_proxy_are_handles_too(
     send: Sending, dsn: str, database: psycopg.Connection
 ) -> None:
-    async with await psycopg.AsyncConnection.connect(dsn, cursor_factory=ShoutingAsyncCursor) as connection:
-        job = await send.using(connection).aenqueue(1)
-    assert database.execute("select id::text from pgqueue.job").fetchall() == [(job.id,)]
+    for driver in ("psycopg", "psycopg2", "pg8000"):
+        raw: Any = engine_on(dsn, driver).raw_connection()
+        send.using(raw).enqueue(driver)
+        raw.commit()
+        send.using(raw).enqueue("never")
+        raw.close()
+    with django_connection(dsn):
+        proxy: Any = ConnectionProxy(connections, DJANGO_ALIAS)
+        send.using(proxy).enqueue("django")
+    rows = database.execute("select args ->> 'user_id' from pgqueue.job order by id").fetchall()
+    assert [name for (name,) in rows] == ["psycopg", "psycopg2", "pg8000", "django"]
 
 
-def test_an_autocommitting_connection_stores_at_once(send: Sending, database: psycopg.Connection) -> None:
-    send.using(database).enqueue(1)
-    assert database.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-    assert database.execute("select count(*) from pgqueue.job").fetchone() == (1,)
-
-
-def test_a_job_may_be_enqueued_within_a_pipeline(send: Sending, dsn: str, database: psycopg.Connection) -> None:
-    with psycopg.connect(dsn) as connection, connection.pipeline():
-        jobs = [send.using(connection).enqueue(number) for number in range(3)]
-    assert database.execute("select count(*) from pgqueue.job").fetchone() == (len(jobs),)
-
-
-@pytest.mark.parametrize("encoding", ["utf8", "sql_ascii"])
-def test_text_survives_a_connection_with_another_encoding(
-    send: Sending, dsn: str, database: psycopg.Connection, encoding: str
-) -> None:
-    with psycopg.connect(dsn, client_encoding=encoding) as connection:
-        send.using(connection, tags=["price €"]).enqueue("naïve 日本 €")
-    row = database.execute("select args ->> 'user_id', tags from pgqueue.job").fetchone()
-    assert row == ("naïve 日本 €", ["price €"])
-
-
-@pytest.mark.parametrize("encoding", ["latin1", "euc_jp"])
-def test_a_connection_whose_encoding_lacks_a_character_is_told_so(
-    send: Sending, dsn: str, database: psycopg.Connection, encoding: str
-) -> None:
-    with psycopg.connect(dsn, client_encoding=encoding) as connection:
-        with pytest.raises((InvalidPayload, HandleError)):
-            send.using(connection).enqueue("naïve 日本 €")
-        send.using(connection).enqueue("plain")
-    assert database.execute("select args ->> 'user_id' from pgqueue.job").fetchall() == [("plain",)]
+async def test_a_session_that_was_closed_begins_anew(dsn: str, send: Sending, database: psycopg.Connection) -> None:
+    with Session(engine_on(dsn, "psycopg")) as session:
+        send.using(session).enqueue("never")
+    send.using(session).enqueue(1)
+    session.commit()
+    async with AsyncSession(async_engine_on(dsn, "asyncpg")) as asynchronous:
+        await send.using(asynchronous).aenqueue("never")
+    await send.using(asynchronous).aenqueue(2)
+    await asynchronous.commit()
+    await asynchronous.close()
+    session.close()
+    assert database.execute("select array_agg(args -> 'user_id' order by id) from pgqueue.job").fetchone() == ([1, 2],)
 
 
 def test_a_task_bound_to_a_handle_can_be_used_again(send: Sending, dsn: str, database: psycopg.Connection) -> None:

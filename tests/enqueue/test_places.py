@@ -14,7 +14,8 @@ from pgqueue import BackendUnavailable, ConfigurationError, PgQueue, SchemaError
 from pgqueue.postgres import pools
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.migrate import migrate
-from tests.enqueue.handles import Handle, engine_url
+from tests.enqueue.handles import Handle
+from tests.enqueue.openers import engine_url
 
 Sending = Task[..., None]
 AWAY = "postgresql://postgres@/nowhere?host=/nonexistent"

@@ -10,10 +10,22 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
+from sqlalchemy.orm import Session
 
-from pgqueue import HandleError, InvalidArguments, PgQueue, Task
-from tests.enqueue.handles import Handle, engine_url
+from pgqueue import (
+    HandleError,
+    InvalidArguments,
+    InvalidOption,
+    InvalidPayload,
+    JobExists,
+    JobNotCommitted,
+    JobNotFound,
+    PgQueue,
+    Task,
+    Unique,
+)
+from tests.enqueue.handles import Handle
+from tests.enqueue.openers import Invoice, engine_url
 
 Sending = Task[..., None]
 ENTRIES = """
@@ -44,6 +56,20 @@ async def test_a_committed_job_exists_exactly_once(handle: Handle, send: Sending
     rows = database.execute("select id::text, queue, task, state from pgqueue.all_jobs").fetchall()
     assert rows == [(job.id, "default", "send", "ready")]
     assert (job.task, job.queue, job.created) == ("send", "default", True)
+
+
+async def test_a_job_says_whether_its_transaction_is_open_committed_or_rolled_back(
+    handle: Handle, pgq: PgQueue[None], send: Sending
+) -> None:
+    job = await handle.enqueue(send, 1)
+    with pytest.raises(JobNotCommitted):
+        job.status()
+    await handle.commit()
+    assert job.status() == "ready"
+    (gone,) = await handle.enqueue_many(pgq, [send.job(2)])
+    await handle.rollback()
+    with pytest.raises(JobNotFound):
+        gone.status()
 
 
 async def test_a_rolled_back_job_never_existed(handle: Handle, send: Sending, database: psycopg.Connection) -> None:
@@ -92,32 +118,16 @@ async def test_a_job_of_an_open_transaction_is_not_seen_elsewhere(
     assert stored(database) == [1]
 
 
-async def test_many_jobs_keep_their_order_and_commit_together(
-    handle: Handle, pgq: PgQueue[None], send: Sending, database: psycopg.Connection
-) -> None:
-    jobs = await handle.enqueue_many(pgq, [send.job(number) for number in range(20)])
-    assert stored(database) == []
-    await handle.commit()
-    order = database.execute("select id::text as job, args -> 'user_id' from pgqueue.all_jobs order by id").fetchall()
-    assert order == [(job.id, number) for number, job in enumerate(jobs)]
-    claimed = database.execute("select job_id::text from pgqueue.ready order by seq").fetchall()
-    assert [job_id for (job_id,) in claimed] == [job.id for job in jobs]
-
-
-async def test_many_jobs_roll_back_together(
-    handle: Handle, pgq: PgQueue[None], send: Sending, database: psycopg.Connection
-) -> None:
-    await handle.enqueue_many(pgq, [send.job(number) for number in range(20)])
-    await handle.rollback()
-    assert database.execute(ENTRIES).fetchone() == (0,)
-
-
 async def test_a_refused_call_sends_nothing_and_leaves_the_transaction_usable(
     handle: Handle, pgq: PgQueue[None], send: Sending, database: psycopg.Connection
 ) -> None:
     await handle.enqueue(send, 1)
     with pytest.raises(InvalidArguments):
         await handle.enqueue(send)
+    with pytest.raises(InvalidOption):
+        await handle.enqueue(send, 2, priority=11)
+    with pytest.raises(InvalidPayload):
+        await handle.enqueue(send, float("nan"))
     with pytest.raises(InvalidArguments):
         await handle.enqueue_many(pgq, [send.job(2), "no job"])  # type: ignore[list-item]
     await handle.enqueue(send, 3)
@@ -125,29 +135,47 @@ async def test_a_refused_call_sends_nothing_and_leaves_the_transaction_usable(
     assert stored(database) == [1, 3]
 
 
-async def test_no_prepared_statement_and_no_setting_is_left_in_the_connection(
-    handle: Handle, pgq: PgQueue[None], send: Sending
+async def test_a_key_that_is_held_leaves_the_transaction_usable(
+    handle: Handle, pgq: PgQueue[None], send: Sending, database: psycopg.Connection
 ) -> None:
-    look = "select name, setting from pg_settings where source <> 'override' and name not like 'plpgsql.%'"
-    before = {tuple(row) for row in await handle.execute(look)}
-    for number in range(12):  # psycopg prepares at the fifth use
-        await handle.enqueue(send, number)
-        await handle.enqueue_many(pgq, [send.job(number), send.job(number)])
-    assert {tuple(row) for row in await handle.execute(look)} == before
-    prepared = await handle.execute("select statement from pg_prepared_statements where statement like '%enqueue%'")
-    assert list(prepared) == []
-    assert list(await handle.execute("select name from pg_cursors where name <> ''")) == []
-    assert list(await handle.execute("select pg_listening_channels()")) == []
+    holder = send.using(key="k").enqueue(1)
+    skipped = await handle.enqueue(send, 2, key="k")
+    assert (skipped.id, skipped.created) == (holder.id, False)
+    strict = send.using(key="k", unique=Unique(on_conflict="raise"))
+    with pytest.raises(JobExists) as refusal:
+        await handle.enqueue(strict, 3)
+    assert refusal.value.job_id == holder.id
+    with pytest.raises(JobExists):
+        await handle.enqueue_many(pgq, [send.job(4), strict.job(5)])
+    replaced = await handle.enqueue(send, 6, key="k", unique=Unique(on_conflict="replace"))
+    assert (replaced.id, replaced.created, replaced.replaced) == (holder.id, False, True)
+    await handle.enqueue(send, 7)
+    assert stored(database) == [1]
+    await handle.commit()
+    assert stored(database) == [6, 7]
+
+
+async def test_a_replaced_job_is_as_before_when_the_transaction_is_rolled_back(
+    handle: Handle, send: Sending, database: psycopg.Connection
+) -> None:
+    send.using(key="k").enqueue(1)
+    await handle.enqueue(send, 2, key="k", unique=Unique(on_conflict="replace"))
+    await handle.enqueue(send, 3, key="mine")
     await handle.rollback()
+    assert stored(database) == [1]
+    assert (await handle.enqueue(send, 4, key="mine")).created
+    await handle.commit()
 
 
 async def test_in_a_failed_transaction_the_error_says_so_and_a_rollback_helps(
-    handle: Handle, send: Sending, database: psycopg.Connection
+    handle: Handle, pgq: PgQueue[None], send: Sending, database: psycopg.Connection
 ) -> None:
     with pytest.raises(Exception, match="division by zero"):
         await handle.execute("select 1/0")
     with pytest.raises(HandleError, match="failed already"):
         await handle.enqueue(send, 1)
+    with pytest.raises(HandleError, match="failed already"):
+        await handle.enqueue_many(pgq, [send.job(1)])
     await handle.rollback()
     await handle.enqueue(send, 2)
     await handle.commit()
@@ -193,28 +221,15 @@ async def test_stricter_isolation_works_too(
     assert stored(database) == [1]
 
 
-def test_a_scoped_session_and_a_session_of_a_factory_are_handles_too(
-    send: Sending, engine: Engine, database: psycopg.Connection
+async def test_a_job_bound_to_the_handle_commits_and_rolls_back_with_it(
+    handle: Handle, pgq: PgQueue[None], send: Sending, database: psycopg.Connection
 ) -> None:
-    factory = sessionmaker(engine)
-    scoped = scoped_session(factory)
-    send.using(scoped).enqueue(1)
-    scoped.commit()
-    scoped.remove()
-    with factory.begin() as session:
-        send.using(session).enqueue(2)
-    assert stored(database) == [1, 2]
-
-
-class Base(DeclarativeBase):
-    """Mapped classes of this module."""
-
-
-class Invoice(Base):
-    """A row of the business."""
-
-    __tablename__ = "invoice"
-    id: Mapped[int] = mapped_column(primary_key=True)
+    await handle.enqueue_bound(pgq, send, 1)
+    assert stored(database) == []
+    await handle.commit()
+    await handle.enqueue_bound(pgq, send, 2)
+    await handle.rollback()
+    assert stored(database) == [1]
 
 
 def test_a_session_that_failed_to_flush_says_that_it_must_be_rolled_back(
