@@ -3,8 +3,6 @@
 alter function {schema}.cancel_jobs(bigint[]) security definer set search_path = pg_catalog, pg_temp;
 alter function {schema}.cancel(bigint) security definer set search_path = pg_catalog, pg_temp;
 alter function {schema}.retry(bigint) security definer set search_path = pg_catalog, pg_temp;
-alter function {schema}.pause(text) security definer set search_path = pg_catalog, pg_temp;
-alter function {schema}.resume(text) security definer set search_path = pg_catalog, pg_temp;
 alter function {schema}.adopt() security definer set search_path = pg_catalog, pg_temp;
 -- pg_temp last, and so named: else a type that a caller puts there under the name of ours would run with the owner's rights.
 alter function {schema}.make_partition(text, date) set search_path = pg_catalog, pg_temp;
@@ -12,6 +10,37 @@ alter function {schema}.make_partitions(integer) set search_path = pg_catalog, p
 alter function {schema}.actor() set search_path = pg_catalog, pg_temp;
 alter function {schema}.wake(text, timestamptz) set search_path = pg_catalog, pg_temp;
 alter function {schema}.channel() set search_path = pg_catalog, pg_temp;
+
+-- Suspend and take up claims; a name that no queue can have is refused with a sentence.
+create function {schema}.check_queue(p_queue text) returns void language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_queue is null or p_queue = '' or length(p_queue) > 100 then
+    raise exception 'queue must be 1 to 100 characters, not %. Pass the name of a queue.', coalesce(quote_literal(p_queue), 'null')
+      using errcode = 'invalid_parameter_value';
+  end if;
+end $$;
+
+create or replace function {schema}.pause(queue text) returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  perform {schema}.check_queue(pause.queue);
+  insert into {schema}.queue (name, paused_at) values (pause.queue, clock_timestamp())
+  on conflict (name) do update set paused_at = coalesce({schema}.queue.paused_at, excluded.paused_at);
+  insert into {schema}.operator_action (actor, action, queue, outcome) values ({schema}.actor(), 'pause', pause.queue, 'paused');
+  return 'paused';
+end $$;
+
+create or replace function {schema}.resume(queue text) returns text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  perform {schema}.check_queue(resume.queue);
+  insert into {schema}.queue (name) values (resume.queue) on conflict (name) do update set paused_at = null;
+  insert into {schema}.operator_action (actor, action, queue, outcome) values ({schema}.actor(), 'resume', resume.queue, 'resumed');
+  perform pg_notify({schema}.channel(), 'ready:' || resume.queue);
+  return 'resumed';
+end $$;
 
 -- Where jobs stand.
 --   parameters  ids; xids: parallel, the transaction that enqueued each (null: it is known to be committed)

@@ -15,8 +15,23 @@ alter function {schema}.make_partitions(integer) set search_path = pg_catalog;
 alter function {schema}.cancel_jobs(bigint[]) security invoker reset search_path;
 alter function {schema}.cancel(bigint) security invoker reset search_path;
 alter function {schema}.retry(bigint) security invoker reset search_path;
-alter function {schema}.pause(text) security invoker reset search_path;
-alter function {schema}.resume(text) security invoker reset search_path;
+create or replace function {schema}.pause(queue text) returns text language plpgsql volatile as $$
+#variable_conflict use_column
+begin
+  insert into {schema}.queue (name, paused_at) values (pause.queue, clock_timestamp())
+  on conflict (name) do update set paused_at = coalesce({schema}.queue.paused_at, excluded.paused_at);
+  insert into {schema}.operator_action (actor, action, queue, outcome) values ({schema}.actor(), 'pause', pause.queue, 'paused');
+  return 'paused';
+end $$;
+create or replace function {schema}.resume(queue text) returns text language plpgsql volatile as $$
+#variable_conflict use_column
+begin
+  insert into {schema}.queue (name) values (resume.queue) on conflict (name) do update set paused_at = null;
+  insert into {schema}.operator_action (actor, action, queue, outcome) values ({schema}.actor(), 'resume', resume.queue, 'resumed');
+  perform pg_notify({schema}.channel(), 'ready:' || resume.queue);
+  return 'resumed';
+end $$;
+drop function {schema}.check_queue(text);
 alter function {schema}.adopt() security invoker reset search_path;
 alter function {schema}.actor() reset search_path;
 alter table {schema}.operator_action drop column role;
