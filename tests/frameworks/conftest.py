@@ -14,6 +14,11 @@ from tests.conftest import TEMPLATE
 from tests.frameworks.sites import PROJECT, Site, named, run, running
 from tests.support import Watch
 
+MIGRATE = """
+from django.core.management import call_command
+for alias in ("default", "europe"):
+    call_command("migrate", database=alias)
+"""
 UVICORN = ("uvicorn", "--port", "0", "--log-level", "info")
 
 
@@ -26,8 +31,7 @@ def django_site(server: EmbeddedServer) -> Iterator[Site]:
         "worker": ("pgqueue", "worker", "project.worker:pgq", "-c", "10"),
     }
     with _database(server, "t_django", "template1") as dsn, _database(server, "t_europe", "template1") as europe:
-        run(("manage", "migrate"), dsn, PROJECT)
-        run(("manage", "migrate", "--database", "europe"), dsn, PROJECT, EUROPE_DATABASE_URL=europe)
+        run(("manage", "shell", "-c", MIGRATE), dsn, PROJECT, EUROPE_DATABASE_URL=europe)
         with running(programs, dsn, PROJECT, EUROPE_DATABASE_URL=europe) as processes, Watch(named(dsn)) as watch:
             yield Site(dsn, watch, processes)
 

@@ -27,10 +27,11 @@ _ADDRESS = re.compile(r"http://(127\.0\.0\.1:\d+)")
 
 
 class Answer(NamedTuple):
-    """What a server answered; the body is None when it is no JSON."""
+    """What a server answered; the body is None when it is no JSON, the process unless it is told."""
 
     status: int
     body: Any
+    process: str | None
 
 
 class Process:
@@ -136,7 +137,7 @@ def post(address: str, path: str, draft: Mapping[str, str]) -> Answer:
         response = connection.getresponse()
         text = response.read().decode()
         is_json = (response.getheader("Content-Type") or "").startswith("application/json")
-        return Answer(response.status, json.loads(text) if is_json else None)
+        return Answer(response.status, json.loads(text) if is_json else None, response.getheader("X-Process"))
     finally:
         connection.close()
 

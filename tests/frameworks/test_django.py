@@ -56,7 +56,7 @@ def test_an_inner_block_that_is_rolled_back_takes_its_job_along_and_the_outer_on
     orders, jobs = django_site.counts()
     enqueues = django_site.enqueues()
     reference = uuid.uuid4().hex
-    status, placed = django_site.post("wsgi", "/orders/gift", reference=reference)
+    status, placed, _ = django_site.post("wsgi", "/orders/gift", reference=reference)
     assert status == 201
     assert django_site.enqueues() == enqueues + 2
     assert django_site.counts() == (orders + 1, jobs + 1)
@@ -71,7 +71,7 @@ def test_a_job_on_another_connection_is_in_that_database_and_its_worker_works_th
     reference = uuid.uuid4().hex
     assert django_site.post("wsgi", "/orders/europe", reference=reference, card="stolen").status == 500
     assert ask(europe, "select count(*) from shop_order") + ask(europe, "select count(*) from pgqueue.all_jobs") == 0
-    status, placed = django_site.post("wsgi", "/orders/europe", reference=reference)
+    status, placed, _ = django_site.post("wsgi", "/orders/europe", reference=reference)
     assert status == 201
     assert django_site.counts() == counts
     assert ask(europe, "select reference from shop_order where id = %s", placed["order"]) == reference
@@ -83,7 +83,7 @@ def test_a_job_on_another_connection_is_in_that_database_and_its_worker_works_th
 
 
 def test_a_worker_keeps_none_of_djangos_connections(django_site: Site) -> None:
-    _, placed = django_site.post("wsgi", "/orders", reference=uuid.uuid4().hex)
+    placed = django_site.post("wsgi", "/orders", reference=uuid.uuid4().hex).body
     django_site.watch.until("select state = 'succeeded' from pgqueue.all_jobs where id = %s", placed["job"])
     django_site.watch.until("select count(*) = 0 from pg_stat_activity where application_name = 'worker'")
 

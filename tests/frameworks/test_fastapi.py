@@ -8,7 +8,7 @@ from tests.frameworks.sites import Site
 
 
 def test_a_request_answers_with_the_result_of_its_job(fastapi_site: Site) -> None:
-    status, placed = fastapi_site.post("asgi", "/orders/assessed", reference="x" * 17)
+    status, placed, _ = fastapi_site.post("asgi", "/orders/assessed", reference="x" * 17)
     assert status == 201
     assert placed["risk"] == 17
     assert fastapi_site.ask("select state from pgqueue.all_jobs where id = %s", placed["job"]) == "succeeded"
@@ -16,7 +16,7 @@ def test_a_request_answers_with_the_result_of_its_job(fastapi_site: Site) -> Non
 
 def test_a_result_asked_for_before_the_commit_is_refused_and_nothing_is_kept(fastapi_site: Site) -> None:
     counts, enqueues = fastapi_site.counts(), fastapi_site.enqueues()
-    status, body = fastapi_site.post("asgi", "/orders/impatient", reference=uuid.uuid4().hex)
+    status, body, _ = fastapi_site.post("asgi", "/orders/impatient", reference=uuid.uuid4().hex)
     assert status == 409
     assert body["detail"].startswith("The transaction that enqueued job ")
     assert body["detail"].endswith(" is still open, so nothing can run it yet.")

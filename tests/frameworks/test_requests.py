@@ -39,7 +39,7 @@ def reference() -> str:
 def test_an_order_and_its_job_are_both_there_and_a_worker_runs_the_job(
     site: Site, server_name: str, path: str, reference: str
 ) -> None:
-    status, placed = site.post(server_name, path, reference=reference)
+    status, placed, _ = site.post(server_name, path, reference=reference)
     assert status == 201
     assert site.ask("select id from shop_order where reference = %s", reference) == placed["order"]
     args = site.ask("select args from pgqueue.all_jobs where id = %s and task = 'shop.send_receipt'", placed["job"])
