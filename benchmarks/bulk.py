@@ -22,7 +22,7 @@ from pgqueue import EmbeddedServer, JobSpec, PgQueue, Task
 from pgqueue.postgres.copying import Lines
 from pgqueue.postgres.statements import statement
 
-CHUNK = 5000
+CHUNK = 10_000
 STAMP = "2026-01-01T00:00:00+00"
 EMPTY = "alter table pgqueue.{0} disable trigger all; truncate pgqueue.{0}; alter table pgqueue.{0} enable trigger all"
 

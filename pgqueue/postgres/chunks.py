@@ -10,7 +10,7 @@ from pgqueue.model.job import JobSpec
 from pgqueue.postgres.steps import Chunk
 from pgqueue.tasks import check_jobs
 
-MOST = 5000  # jobs
+MOST = 10_000  # jobs
 LARGEST = 4 * 1024 * 1024  # characters of arguments
 _HANDFUL = 25  # jobs between two looks at the size; each is of a megabyte at most
 

@@ -87,8 +87,8 @@ class Writer:
 
     def _copy(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, Written]:
         rows = yield Fetch("jobs/draw", {"count": len(specs)})
-        ids, stamp, transaction = _texts(rows[0])
-        drawn = ids.split(",")
+        first, ids, stamp, transaction = _texts(rows[0])
+        drawn = ids.split(",") if ids else list(map(str, range(int(first), int(first) + len(specs))))
         lines = Lines(specs, drawn, stamp, self._codec)
         yield Copy("jobs/copy", lines.jobs())
         yield Copy("ready/copy", lines.places())
