@@ -8,3 +8,6 @@ comment on function {schema}.grant_access(text, text) is 'Grant producer, worker
 comment on function {schema}.revoke_access(text, text) is 'Take producer, worker, auditor or admin from a role of the database.';
 comment on function {schema}.role_grants() is 'What each role may do.';
 comment on function {schema}.retire_partition(text) is 'Drop a partition of history that is over, for a worker that does not own it.';
+comment on function {schema}.channel() is 'The channel on which the workers of this database and schema listen.';
+comment on function {schema}.wake(text, timestamptz) is 'Tell the workers of a queue that sleep of a job that is due then.';
+comment on function {schema}.make_partitions(integer) is 'Create the partitions of history for today and so many days ahead.';
