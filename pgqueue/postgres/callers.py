@@ -16,7 +16,13 @@ from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 
 from pgqueue.model.errors import HandleError
 from pgqueue.postgres.carriers import AsyncPsycopgCarrier, PsycopgCarrier
-from pgqueue.postgres.drivers import AsyncpgCarrier, AsyncSqlAlchemyCarrier, CursorCarrier, SqlAlchemyCarrier
+from pgqueue.postgres.drivers import (
+    AsyncpgCarrier,
+    AsyncSqlAlchemyCarrier,
+    CursorCarrier,
+    SqlAlchemyCarrier,
+    is_in_transaction,
+)
 from pgqueue.postgres.explain import failed_transaction, unreachable
 from pgqueue.postgres.steps import AsyncCarrier, Carrier
 from pgqueue.tasks import Handle
@@ -125,18 +131,19 @@ def _of_django(given: Any, schema: str) -> Carrier:
 
 
 def _of_psycopg2(given: Any, schema: str) -> Carrier:
-    from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
+    from psycopg2.extensions import cursor
 
     if given.closed:
         raise _closed()
-    idle = given.get_transaction_status() == TRANSACTION_STATUS_IDLE
-    return CursorCarrier(lambda: given.cursor(cursor_factory=cursor), schema, commits=given.autocommit and idle)
+    commits = given.autocommit and not is_in_transaction(given)
+    return CursorCarrier(lambda: given.cursor(cursor_factory=cursor), schema, commits=commits)
 
 
 def _of_pg8000(given: Any, schema: str) -> Carrier:
     if given._sock is None:
         raise _closed()
-    return CursorCarrier(given.cursor, schema, commits=given.autocommit and not given._in_transaction, positional=True)
+    commits = given.autocommit and not is_in_transaction(given)
+    return CursorCarrier(given.cursor, schema, commits=commits, positional=True)
 
 
 def _of_asyncpg(given: Any, schema: str) -> AsyncCarrier:

@@ -90,7 +90,7 @@ class AsyncpgCarrier:
     def __init__(self, connection: Any, schema: str) -> None:
         self._connection = connection
         self._schema = schema
-        self.traits = Traits(commits=not connection.is_in_transaction())
+        self.traits = Traits(commits=not is_in_transaction(connection))
 
     async def do(self, step: Step) -> Any:
         """Do a step; the statement is unnamed, so that none stays prepared."""
@@ -190,4 +190,13 @@ def _traits(connection: Any) -> Traits:
     connection = getattr(connection, "sync_connection", connection)
     chosen = connection.get_execution_options().get("isolation_level")
     chosen = chosen or getattr(connection.dialect, "_on_connect_isolation_level", None)
-    return Traits(commits=chosen == "AUTOCOMMIT")
+    return Traits(commits=chosen == "AUTOCOMMIT" and not is_in_transaction(connection.connection.driver_connection))
+
+
+def is_in_transaction(driver: Any) -> bool:
+    """Whether the caller has begun a transaction, by SQL perhaps, where each statement would commit by itself."""
+    if hasattr(driver, "is_in_transaction"):  # asyncpg
+        return bool(driver.is_in_transaction())
+    if hasattr(driver, "get_transaction_status"):  # psycopg2: 0 is idle
+        return bool(driver.get_transaction_status())
+    return bool(getattr(driver, "_in_transaction", False))  # pg8000
