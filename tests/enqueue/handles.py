@@ -78,7 +78,7 @@ class Handle(ABC):
 
     @abstractmethod
     async def state(self) -> Any:
-        """Return what the driver lets the caller set on it."""
+        """Return what the caller may have set on it."""
 
 
 class PsycopgHandle(Handle):
@@ -317,8 +317,5 @@ class DjangoHandle(Handle):
 
 
 def _core_state(connection: Any) -> Any:
-    return (
-        connection.get_isolation_level(),
-        connection.default_isolation_level,
-        dict(connection.get_execution_options()),
-    )
+    options = dict(connection.get_execution_options())
+    return connection.dialect.driver, connection.get_isolation_level(), connection.default_isolation_level, options
