@@ -70,11 +70,11 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
   select nullif(jsonb_strip_nulls(jsonb_build_object('headers', nullif(p_headers, '{}'), 'tags', to_jsonb(nullif(p_tags, '{}')))), '{}')
 $$;
 
--- What enqueue_keyed takes as "key", from SQL's parameters.
+-- What enqueue_keyed takes as "key", from SQL's parameters. The seconds stay numeric: a float's text is the session's affair.
 create function {schema}.key_of(p_key text, p_scope text, p_period interval, p_on_conflict text) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when p_key is not null then jsonb_strip_nulls(jsonb_build_object(
-    'key', p_key, 'scope', p_scope, 'seconds', extract(epoch from p_period)::float8, 'on_conflict', p_on_conflict)) end
+    'key', p_key, 'scope', p_scope, 'seconds', extract(epoch from p_period), 'on_conflict', p_on_conflict)) end
 $$;
 
 -- Enqueue a job in this transaction.
