@@ -1,4 +1,4 @@
-"""A task to enqueue, and one database for all of these tests, emptied after each. No key may be left without its job."""
+"""A task to enqueue, and one database for all of these tests. No key may be left without its job."""
 
 from __future__ import annotations
 
@@ -6,42 +6,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from pgqueue import EmbeddedServer, PgQueue, Task
-from tests.conftest import TEMPLATE
-from tests.enqueue.conftest import EMPTY
-from tests.keys.hold import leaked
+from tests.keys.shared import check_and_empty, shared
 
 
 @pytest.fixture(scope="session")
 def shared_database(server: EmbeddedServer) -> Iterator[str]:
-    """The URL of one migrated database; making one a test would take most of the time."""
-    name = "t_keys"
-    with psycopg.connect(server.dsn, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("create database {} template {} strategy file_copy").format(
-                sql.Identifier(name), sql.Identifier(TEMPLATE)
-            )
-        )
-        with psycopg.connect(server.dsn_of(name), autocommit=True) as fresh:
-            fresh.execute("select pgqueue.adopt()")
-        yield server.dsn_of(name)
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    """The URL of one migrated database."""
+    with shared(server, "t_keys") as dsn:
+        yield dsn
 
 
 @pytest.fixture
 def dsn(shared_database: str) -> Iterator[str]:
     """The URL of an empty database; afterwards it is checked and emptied."""
     yield shared_database
-    with psycopg.connect(shared_database, autocommit=True, options="-c lock_timeout=10s") as connection:
-        misplaced = connection.execute("select id, run, places from pgqueue.misplaced_jobs").fetchall()
-        unfreed = leaked(connection)
-        connection.execute(EMPTY)
-    assert misplaced == [], f"live jobs that do not stand in exactly one place: {misplaced}"
-    assert unfreed == [], f"keys whose job is gone: {unfreed}"
+    check_and_empty(shared_database)
 
 
 @pytest.fixture

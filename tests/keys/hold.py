@@ -37,7 +37,7 @@ def rows(connection: Connection) -> list[Row]:
     found = connection.execute(
         """
         select k.queue, k.key, k.job_id::text, k.scope,
-          case when isfinite(k.until) then 
+          case when isfinite(k.until) then
             round(extract(epoch from k.until - coalesce(j.enqueued_at, h.enqueued_at)), 1)::float8 end
         from pgqueue.job_key k left join pgqueue.job j on j.id = k.job_id left join pgqueue.job_history h on h.id = k.job_id
         order by k.queue, k.key
