@@ -12,7 +12,7 @@ from pgqueue.postgres import chunks
 from tests.keys.hold import rows
 
 Sending = Task[..., None]
-STORED = "select id::text, args ->> 'user_id' from pgqueue.job order by id"
+STORED = "select id::text, args ->> 'user_id' from pgqueue.job j order by j.id"
 SKIP = Unique()
 RAISE = Unique(on_conflict="raise")
 REPLACE = Unique(on_conflict="replace")

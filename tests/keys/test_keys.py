@@ -9,7 +9,7 @@ from pgqueue import InvalidOption, JobExists, PgQueue, Task, Unique
 from tests.keys.hold import Row, rows
 
 Sending = Task[..., None]
-KEEP = "select id::text, queue, task, args from pgqueue.job order by id"
+KEEP = "select id::text, queue, task, args from pgqueue.job j order by j.id"
 
 
 def test_a_second_job_of_a_key_is_not_written_and_the_caller_gets_the_holder(

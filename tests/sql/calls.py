@@ -31,7 +31,8 @@ FACTS = """
       round(extract(epoch from greatest(j.run_at - j.enqueued_at, '0 s')), 0)::text,
       (select array_agg(row(r.queue, r.priority, r.run)::text) from pgqueue.ready r where r.job_id = j.id),
       (select array_agg(row(s.queue, s.run, s.due_at = j.run_at)::text) from pgqueue.scheduled s where s.job_id = j.id),
-      (select row(k.queue, k.key, k.scope, round(extract(epoch from k.until - j.enqueued_at), 0))::text
+      (select row(k.queue, k.key, k.scope,
+          case when isfinite(k.until) then round(extract(epoch from k.until - j.enqueued_at), 0) end)::text
         from pgqueue.job_key k where k.job_id = j.id)
     from pgqueue.job j where j.id = %s::bigint
 """
