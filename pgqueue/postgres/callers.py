@@ -15,7 +15,7 @@ import psycopg
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 
 from pgqueue.model.errors import HandleError
-from pgqueue.postgres.carriers import AsyncPsycopgCarrier, PsycopgCarrier
+from pgqueue.postgres.carriers import AsyncPsycopgCarrier, PsycopgCarrier, busy
 from pgqueue.postgres.drivers import (
     AsyncpgCarrier,
     AsyncSqlAlchemyCarrier,
@@ -131,10 +131,16 @@ def _of_django(given: Any, schema: str) -> Carrier:
 
 
 def _of_psycopg2(given: Any, schema: str) -> Carrier:
-    from psycopg2.extensions import cursor
+    from psycopg2.extensions import TRANSACTION_STATUS_ACTIVE, cursor
 
     if given.closed:
         raise _closed()
+    if given.async_:
+        raise HandleError(
+            "The connection of psycopg2 is asynchronous, and its statements cannot be waited for.", f"Pass {_KNOWN}."
+        )
+    if given.get_transaction_status() == TRANSACTION_STATUS_ACTIVE:
+        raise busy()
     commits = given.autocommit and not is_in_transaction(given)
     return CursorCarrier(lambda: given.cursor(cursor_factory=cursor), schema, commits=commits)
 
@@ -142,8 +148,14 @@ def _of_psycopg2(given: Any, schema: str) -> Carrier:
 def _of_pg8000(given: Any, schema: str) -> Carrier:
     if given._sock is None:
         raise _closed()
+    from pg8000 import dbapi
+
+    style = getattr(
+        given.cursor(), "paramstyle", dbapi.paramstyle
+    )  # the application's choice; $1 passes through the rest
+    parameter = {"named": r"(:\1)", "pyformat": r"%(\1)s"}.get(style)
     commits = given.autocommit and not is_in_transaction(given)
-    return CursorCarrier(given.cursor, schema, commits=commits, positional=True)
+    return CursorCarrier(given.cursor, schema, commits=commits, parameter=parameter)
 
 
 def _of_asyncpg(given: Any, schema: str) -> AsyncCarrier:

@@ -34,7 +34,7 @@ class PsycopgCarrier:
         self._connection = connection
         self._schema = schema
         if not connection.lock.acquire(timeout=PATIENCE):
-            raise _busy()
+            raise busy()
         try:
             self.traits = _traits(connection)
         finally:
@@ -70,7 +70,7 @@ class AsyncPsycopgCarrier:
             async with asyncio.timeout(PATIENCE):
                 await connection.lock.acquire()
         except TimeoutError:
-            raise _busy() from None
+            raise busy() from None
         try:
             return cls(connection, schema)
         finally:
@@ -107,16 +107,13 @@ def explained(connection: _AnyConnection, schema: str) -> Iterator[None]:
     except psycopg.Error as error:
         raise explain(error, schema, broken=connection.broken) or error from error
     except UnicodeEncodeError as error:
-        raise InvalidPayload(
-            f"The connection's client_encoding {error.encoding} lacks a character of the job ({error.reason}).",
-            "Connect with client_encoding=utf8.",
-        ) from None
+        raise unencodable(error) from None
 
 
 def _traits(connection: _AnyConnection) -> Traits:
     """Look at a connection while its lock is held, so that no other thread's statement is under way."""
     if _is_busy(connection):
-        raise _busy()
+        raise busy()
     status = connection.info.transaction_status
     return Traits(
         copies=connection.pgconn.pipeline_status == PipelineStatus.OFF and connection.info.encoding != "ascii",
@@ -132,7 +129,16 @@ def _is_busy(connection: _AnyConnection) -> bool:
     )
 
 
-def _busy() -> HandleError:
+def unencodable(error: UnicodeEncodeError) -> InvalidPayload:
+    """Return our error for text that the connection's encoding cannot carry."""
+    return InvalidPayload(
+        f"The connection's client_encoding {error.encoding} lacks a character of the job ({error.reason}).",
+        "Connect with client_encoding=utf8.",
+    )
+
+
+def busy() -> HandleError:
+    """Return our error for a connection in the middle of something else."""
     return HandleError(
         "The connection is busy with another statement, such as a COPY or a stream, so nothing can be enqueued on it.",
         "Enqueue before or after it, or on another connection.",

@@ -14,8 +14,8 @@ from typing import Any
 
 from psycopg import Error, OperationalError, errors
 
-from pgqueue.postgres.carriers import undisturbed
-from pgqueue.postgres.explain import explain
+from pgqueue.postgres.carriers import busy, undisturbed, unencodable
+from pgqueue.postgres.explain import explain, failed_transaction
 from pgqueue.postgres.statements import statement
 from pgqueue.postgres.steps import Fetch, Run, Step, Traits
 
@@ -28,13 +28,15 @@ class CursorCarrier:
 
     Args:
         cursor: Makes a plain cursor, without the caller's factories.
-        positional: Whether parameters are %s instead of %(name)s.
+        parameter: How one is written, as for ``written``.
     """
 
-    def __init__(self, cursor: Callable[[], Any], schema: str, *, commits: bool, positional: bool = False) -> None:
+    def __init__(
+        self, cursor: Callable[[], Any], schema: str, *, commits: bool, parameter: str | None = r"%(\1)s"
+    ) -> None:
         self._cursor = cursor
         self._schema = schema
-        self._positional = positional
+        self._parameter = parameter
         self.traits = Traits(commits=commits)
 
     def do(self, step: Step) -> Any:
@@ -43,8 +45,9 @@ class CursorCarrier:
             cursor = self._cursor()
             try:
                 if isinstance(step, Fetch):
-                    text, names = written(step.name, self._schema, "%s" if self._positional else r"%(\1)s")
-                    cursor.execute(text, [step.parameters[n] for n in names] if self._positional else step.parameters)
+                    text, names = written(step.name, self._schema, self._parameter)
+                    in_order = [step.parameters[name] for name in names]
+                    cursor.execute(text, step.parameters if self._parameter else in_order)
                     return cursor.fetchall()
                 assert isinstance(step, Run)
                 return cursor.execute(step.text) and None
@@ -124,7 +127,13 @@ def told(schema: str) -> Iterator[None]:
     """Say any driver's errors in our words, by their SQLSTATE."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise unencodable(error) from None
     except Exception as error:
+        if type(error).__name__ == "TransactionManagementError" and _is_django(error):
+            raise failed_transaction() from error
+        if "another operation is in progress" in str(error):  # asyncpg has no class for it
+            raise busy() from error
         reason = _reason(error)
         if reason is None:
             raise
