@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 from typing import TypeAlias
 
+from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidOption
 
 Duration: TypeAlias = timedelta | float | str
@@ -32,7 +33,7 @@ def seconds(value: object, option: str) -> float:
     length = _read(value)
     if length is None or not math.isfinite(length) or not 0 <= length <= _LONGEST:
         raise InvalidOption(
-            f"{option}={value!r} is not a length of time from 0 to 100 years.",
+            f"{option}={short(value)} is not a length of time from 0 to 100 years.",
             'Write it as "10s", "5m" or "1h30m", as seconds, or as a timedelta.',
         )
     return length

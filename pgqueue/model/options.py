@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict, TypeGuard
 
+from pgqueue.model.conversion import short
 from pgqueue.model.durations import Duration, seconds
 from pgqueue.model.errors import InvalidOption
 from pgqueue.model.unique import LONGEST_KEY, Unique, check_unique
@@ -131,25 +132,25 @@ def check_timeout(value: object) -> float:
     """Return seconds of a timeout if it is one."""
     length = seconds(value, "timeout")
     if not 0.001 <= length <= LONGEST_TIMEOUT:
-        raise InvalidOption(f"timeout={value!r} is not between 1 ms and 24 days.", "Leave it out for 30 minutes.")
+        raise InvalidOption(f"timeout={short(value)} is not between 1 ms and 24 days.", "Leave it out for 30 minutes.")
     return length
 
 
 def check_text(value: object, option: str) -> str:
     """Return text if PostgreSQL can hold it: no NUL, no lone surrogate."""
     if not isinstance(value, str):
-        raise InvalidOption(f"{option} {value!r} is not text.", "Pass a str.")
+        raise InvalidOption(f"{option} {short(value)} is not text.", "Pass a str.")
     if "\0" in value or (not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value)):
         raise InvalidOption(
-            f"{option} {value!r} holds a NUL or a lone surrogate, which PostgreSQL cannot store.",
+            f"{option} {short(value)} holds a NUL or a lone surrogate, which PostgreSQL cannot store.",
             "Remove it.",
         )
-    return value
+    return str.__str__(value)  # plain, whatever a subclass makes of it
 
 
 def _text(value: object, option: str, longest: int) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= longest:
-        raise InvalidOption(f"{option} {value!r} is not text of 1 to {longest} characters.", "Pass a short name.")
+        raise InvalidOption(f"{option} {short(value)} is not text of 1 to {longest} characters.", "Pass a short name.")
     return check_text(value, option)
 
 
@@ -161,8 +162,8 @@ def is_whole_number(value: object, least: int, most: int) -> TypeGuard[int]:
 def check_whole_number(value: object, option: str, least: int, most: int, remedy: str) -> int:
     """Return a whole number if it is one in the range."""
     if not is_whole_number(value, least, most):
-        raise InvalidOption(f"{option}={value!r} is not a whole number from {least} to {most}.", remedy)
-    return value
+        raise InvalidOption(f"{option}={short(value)} is not a whole number from {least} to {most}.", remedy)
+    return int(value)  # plain: an enum's member is written by its name
 
 
 def _priority(value: object) -> int:
@@ -176,28 +177,28 @@ def _delay(value: object) -> float:
 def _run_at(value: object) -> datetime:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidOption(
-            f"run_at={value!r} is not a datetime with a time zone.",
+            f"run_at={short(value)} is not a datetime with a time zone.",
             "Pass datetime.now(timezone.utc) + ..., or use delay= for a relative time.",
         )
     try:
         return value.astimezone(UTC)
     except OverflowError:
         raise InvalidOption(
-            f"run_at={value!r} is not between the years 1 and 9999 in UTC.", "Leave it out to run at once."
+            f"run_at={short(value)} is not between the years 1 and 9999 in UTC.", "Leave it out to run at once."
         ) from None
 
 
 def _headers(value: object) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
-        raise InvalidOption(f"headers={value!r} is not a mapping of text to text.", "Pass a dict.")
-    headers = {check_text(k, "header name"): check_text(v, f"header {k!r}") for k, v in value.items()}
+        raise InvalidOption(f"headers={short(value)} is not a mapping of text to text.", "Pass a dict.")
+    headers = {check_text(k, "header name"): check_text(v, f"header {short(k)}") for k, v in value.items()}
     _check_size("headers", (text for pair in headers.items() for text in pair))
     return headers
 
 
 def _tags(value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise InvalidOption(f"tags={value!r} is not a list of text.", 'Pass a list, for example ["billing"].')
+        raise InvalidOption(f"tags={short(value)} is not a list of text.", 'Pass a list, for example ["billing"].')
     tags = tuple(check_text(tag, "tag") for tag in value)
     _check_size("tags", tags)
     return tags

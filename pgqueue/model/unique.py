@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+from pgqueue.model.conversion import short
 from pgqueue.model.durations import Duration, seconds
 from pgqueue.model.errors import InvalidOption
 
@@ -40,11 +41,13 @@ class Unique:
         _check_word("scope", self.scope, get_args(Scope))
         _check_word("on_conflict", self.on_conflict, get_args(OnConflict))
         if self.args is not None and (isinstance(self.args, str) or not all(isinstance(n, str) for n in self.args)):
-            raise InvalidOption(f"args={self.args!r} is not a list of names.", 'Pass a list, for example ["user_id"].')
+            raise InvalidOption(
+                f"args={short(self.args)} is not a list of names.", 'Pass a list, for example ["user_id"].'
+            )
         if self.period is None and self.scope == "ttl":
             raise InvalidOption('scope="ttl" needs a period.', 'Pass period=, for example "1h".')
         if self.period is not None and seconds(self.period, "period") <= 0:
-            raise InvalidOption(f"period={self.period!r} is not positive.", "Leave it out, or pass one like '1h'.")
+            raise InvalidOption(f"period={short(self.period)} is not positive.", "Leave it out, or pass one like '1h'.")
 
     @property
     def seconds(self) -> float | None:
@@ -58,9 +61,11 @@ def check_unique(value: Any) -> Unique | Literal[False]:
         return Unique()
     if value is False or isinstance(value, Unique):
         return value
-    raise InvalidOption(f"unique={value!r} is not True, False or a Unique.", "Pass Unique(args=[...], period='1h').")
+    raise InvalidOption(
+        f"unique={short(value)} is not True, False or a Unique.", "Pass Unique(args=[...], period='1h')."
+    )
 
 
 def _check_word(option: str, value: object, words: Sequence[str]) -> None:
     if value not in words:
-        raise InvalidOption(f"{option}={value!r} is not one of {', '.join(words)}.", "Choose one of these words.")
+        raise InvalidOption(f"{option}={short(value)} is not one of {', '.join(words)}.", "Choose one of these words.")

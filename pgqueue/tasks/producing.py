@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequenc
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidArguments, InvalidOption
 from pgqueue.model.job import JobSpec
 from pgqueue.tasks.jobs import Job, JobResults
@@ -119,9 +120,9 @@ class Collector:
 
     def __init__(self, returning: Returning, progress: Progress | None, results: JobResults) -> None:
         if returning not in ("jobs", "ids", "count"):
-            raise InvalidOption(f"returning={returning!r} is not jobs, ids or count.", "Leave it out for jobs.")
+            raise InvalidOption(f"returning={short(returning)} is not jobs, ids or count.", "Leave it out for jobs.")
         if progress is not None and not callable(progress):
-            raise InvalidOption(f"progress={progress!r} cannot be called.", "Pass a function of one number.")
+            raise InvalidOption(f"progress={short(progress)} cannot be called.", "Pass a function of one number.")
         self._returning = returning
         self._progress = progress
         self._results = results
@@ -154,4 +155,4 @@ def check_jobs(specs: Iterable[object]) -> None:
     """
     for spec in specs:
         if not isinstance(spec, JobSpec):
-            raise InvalidArguments(f"{spec!r} is not a job.", "Make it with task.job(...).")
+            raise InvalidArguments(f"{short(spec)} is not a job.", "Make it with task.job(...).")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import Any, Literal, TypeAlias, overload
 
+from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidArguments
 from pgqueue.model.job import JobSpec
 from pgqueue.tasks.jobs import Job
@@ -25,7 +26,7 @@ class BoundQueue:
     ) -> Collector:
         if not isinstance(jobs, kinds):
             raise InvalidArguments(
-                f"{jobs!r} is not a list of jobs.", "Pass [task.job(...), ...] or a generator of them."
+                f"{short(jobs)} is not a list of jobs.", "Pass [task.job(...), ...] or a generator of them."
             )
         return Collector(returning, progress, self._producer.results)
 
