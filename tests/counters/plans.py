@@ -127,7 +127,7 @@ def reads(connection: Connection, name: str) -> set[str]:
 def _text(connection: Connection, name: str) -> tuple[str, Mapping[str, Any]]:
     if name != "jobs/enqueue":
         return statement(name, "pgqueue").decode(), HOT[name]
-    row = connection.execute("select prosrc from pg_proc where oid = 'pgqueue.enqueue_jobs'::regproc").fetchone()
+    row = connection.execute("select prosrc from pg_proc where oid = 'pgqueue.write_jobs'::regproc").fetchone()
     assert row is not None
     inner = row[0].split("return query", 1)[1].rsplit(";", 2)[0]
     types = dict(zip(_ENQUEUED, _ENQUEUE_TYPES, strict=True))

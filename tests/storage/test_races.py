@@ -260,7 +260,7 @@ async def test_no_worker_releases_the_lease_of_another(settings: Settings, datab
 async def test_jobs_that_are_almost_due_have_one_place(settings: Settings, decided: str) -> None:
     with transaction(settings.dsn) as caller:
         if decided == "twice":
-            text = ask(caller, "select pg_get_functiondef('pgqueue.enqueue_jobs'::regproc)")
+            text = ask(caller, "select pg_get_functiondef('pgqueue.write_jobs'::regproc)")
             text = text.replace("where w.due", "where w.run_at <= clock_timestamp()")
             caller.execute(text.replace("where not w.due", "where w.run_at > clock_timestamp()").encode())
         began = datetime.now(UTC)

@@ -5,16 +5,17 @@ drop function {schema}.enqueue(text, jsonb, text, integer, interval, timestamptz
   {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[]);
 
 -- Write jobs and their places.
---   parameters  parallel arrays; a null element means the default; p_id null: drawn here; p_more: headers, tags, metadata,
+--   parameters  parallel arrays; a null element means the default; p_id null: drawn here, else drawn before by
+--               enqueue_keyed; p_more: headers, tags, metadata,
 --               retry, deadline, expires_at, has_key, and codec with body (base64) instead of args
 --   result      ids in the order given
 --   rows locked none but the new ones
 --   states      - -> ready | scheduled; decided once, by the clock at the write of the job
 --   index       none
-create function {schema}.enqueue_jobs(
+create function {schema}.write_jobs(
   p_queue text[], p_task text[], p_args jsonb[], p_priority integer[], p_delay float8[], p_run_at timestamptz[],
-  p_max_retries integer[], p_timeout_ms integer[], p_more jsonb[], p_id bigint[] default null
-) returns setof bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+  p_max_retries integer[], p_timeout_ms integer[], p_more jsonb[], p_id bigint[]
+) returns setof bigint language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   with wanted as materialized (
@@ -44,6 +45,15 @@ begin
     from (select w.queue, min(w.run_at) as due_at from written w group by w.queue) q
   )
   select w.id from wanted w, told order by w.id;
+end $$;
+
+-- Write jobs and their places, as write_jobs, under ids of their own: what every enqueue without keys ends in.
+create function {schema}.enqueue_jobs(
+  p_queue text[], p_task text[], p_args jsonb[], p_priority integer[], p_delay float8[], p_run_at timestamptz[],
+  p_max_retries integer[], p_timeout_ms integer[], p_more jsonb[]
+) returns setof bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query select {schema}.write_jobs(p_queue, p_task, p_args, p_priority, p_delay, p_run_at, p_max_retries, p_timeout_ms, p_more, null);
 end $$;
 
 -- Put new contents into a waiting job; its place follows its new time. Its key stays held as it was taken.
@@ -178,7 +188,7 @@ begin
         outcomes[item.ord] := 'held';
       end if;
     end loop;
-    perform {schema}.enqueue_jobs(
+    perform {schema}.write_jobs(
       array_agg(o.queue order by o.ord), array_agg(o.task order by o.ord), array_agg(o.args order by o.ord),
       array_agg(o.priority order by o.ord), array_agg(o.delay order by o.ord), array_agg(o.run_at order by o.ord),
       array_agg(o.max_retries order by o.ord), array_agg(o.timeout_ms order by o.ord),

@@ -8,7 +8,7 @@ begin
   for ours in
     select p.oid from pg_catalog.pg_proc p where p.pronamespace = '{schema}'::regnamespace and p.proname = any(array[
       'refuse_truncate', 'make_partition', 'make_partitions', 'actor', 'adopt', 'channel', 'wake', 'cancel_jobs', 'cancel', 'retry',
-      'pause', 'resume', 'unique_key', 'enqueue_jobs', 'replace_job', 'take_key', 'enqueue_keyed', 'check_job', 'check_queue', 'more_of', 'key_of',
+      'pause', 'resume', 'unique_key', 'enqueue_jobs', 'write_jobs', 'replace_job', 'take_key', 'enqueue_keyed', 'check_job', 'check_queue', 'more_of', 'key_of',
       'enqueue', 'field_problem', 'enqueue_many', 'job_states'])
   loop
     execute format('revoke execute on function %s from public', ours);

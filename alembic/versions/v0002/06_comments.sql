@@ -1,6 +1,6 @@
 comment on function {schema}.enqueue(text, jsonb, text, integer, interval, timestamptz, integer, interval, jsonb, text[], text, text, interval, text) is 'Enqueue a job in this transaction; returns its id, or the id of the job that holds the key.';
 comment on function {schema}.enqueue_many(jsonb) is 'Enqueue a JSON array of jobs in this transaction, all or none; returns position, id and whether each was created.';
-comment on function {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[], bigint[]) is 'Write jobs and their places; what every enqueue ends in.';
+comment on function {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[]) is 'Write jobs and their places; what every enqueue ends in.';
 comment on function {schema}.enqueue_keyed(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[], jsonb[]) is 'Write jobs of which some share a key with a live one.';
 comment on function {schema}.unique_key(text, jsonb, text[]) is 'The key of a task and its arguments, or of those named.';
 comment on function {schema}.job_states(bigint[], bigint[]) is 'Where jobs stand, without their contents.';

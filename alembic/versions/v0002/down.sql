@@ -8,7 +8,8 @@ drop function {schema}.revoke_access(text, text), {schema}.grant_access(text, te
   {schema}.enqueue_keyed(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[], jsonb[]),
   {schema}.take_key(text, text, bigint, text, float8, boolean),
   {schema}.replace_job(bigint, text, jsonb, integer, float8, timestamptz, integer, integer, jsonb),
-  {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[], bigint[]),
+  {schema}.enqueue_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[]),
+  {schema}.write_jobs(text[], text[], jsonb[], integer[], float8[], timestamptz[], integer[], integer[], jsonb[], bigint[]),
   {schema}.unique_key(text, jsonb, text[]), {schema}.wake(text, timestamptz), {schema}.channel();
 alter function {schema}.make_partition(text, date) set search_path = pg_catalog;
 alter function {schema}.make_partitions(integer) set search_path = pg_catalog;
