@@ -20,13 +20,16 @@ do $$ declare name text; begin
     truncate pgqueue.job, pgqueue.ready, pgqueue.scheduled, pgqueue.job_key;
     set local session_replication_role = origin;
   end if;
-  for name in select relname from pg_class where relnamespace = 'pgqueue'::regnamespace and relkind in ('r', 'p')
-      and not relispartition and relname not in ('migration', 'home') loop
+  for name in select relname from pg_class where relnamespace = 'pgqueue'::regnamespace and relkind = 'r'
+      and relname not in ('migration', 'home') and pg_relation_size(oid) > 0 loop
     execute format('delete from pgqueue.%I', name);
   end loop;
+  if exists (select from pg_class where relnamespace = 'public'::regnamespace)
+      or exists (select from pg_proc where pronamespace = 'public'::regnamespace) then
+    drop schema public cascade;
+    create schema public;
+  end if;
 end $$;
-drop schema public cascade;
-create schema public;
 """
 
 
