@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from pgqueue.backend import AttemptRecord, InspectBackend, JobFilter, JobRecord, QueueRecord
 from pgqueue.inspect.actor import who
+from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidOption, JobNotFound
 from pgqueue.model.options import check_queue
 from pgqueue.model.states import JobState
@@ -11,6 +14,8 @@ from pgqueue.model.states import JobState
 LARGEST_ID = 2**63 - 1
 MOST_LISTED = 10_000
 ROLES = ("producer", "worker", "auditor", "admin")
+
+_ID = re.compile(r"0*([1-9][0-9]{0,18})")
 
 
 class Inspector:
@@ -123,10 +128,11 @@ def _check_role(role: str) -> str:
 
 
 def check_id(job_id: str) -> str:
-    """Return an id if it is one."""
-    if not (job_id.isascii() and job_id.isdigit() and 0 < int(job_id) <= LARGEST_ID):
-        raise JobNotFound(f"{job_id!r} is not a job's id.", "Ids are whole numbers, such as 42.")
-    return job_id
+    """Return an id if it is one, as the database writes it."""
+    found = _ID.fullmatch(job_id) if isinstance(job_id, str) else None
+    if found is None or int(found[1]) > LARGEST_ID:
+        raise JobNotFound(f"{short(job_id)} is not a job's id.", "Ids are whole numbers as text, such as '42'.")
+    return found[1]
 
 
 def _not_found(job_id: str) -> JobNotFound:
