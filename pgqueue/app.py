@@ -54,7 +54,8 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
     """Background jobs on PostgreSQL.
 
     Args:
-        dsn: A PostgreSQL URL or connection string. None: PGQUEUE_DSN, DATABASE_URL, or the PG* variables. Read at first use.
+        dsn: A PostgreSQL URL or connection string, or a function that returns one. None: PGQUEUE_DSN, DATABASE_URL, or the
+            PG* variables. Read at first use.
         schema: Name of the schema that ``pgqueue migrate`` made. None: PGQUEUE_SCHEMA, or "pgqueue".
         deps: Called once in each worker; what it returns is ``ctx.deps`` of handlers with context.
         codec: What arguments and results are stored by, such as ``contrib.encryption.Encryption``; None: as JSON.
@@ -64,7 +65,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
     @overload
     def __init__(
         self: PgQueue[None],
-        dsn: str | None = None,
+        dsn: str | Callable[[], str] | None = None,
         *,
         schema: str | None = None,
         codec: Codec | None = None,
@@ -73,7 +74,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
     @overload
     def __init__(
         self,
-        dsn: str | None = None,
+        dsn: str | Callable[[], str] | None = None,
         *,
         schema: str | None = None,
         deps: Callable[[], D],
@@ -82,7 +83,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
     ) -> None: ...
     def __init__(
         self,
-        dsn: str | None = None,
+        dsn: str | Callable[[], str] | None = None,
         *,
         schema: str | None = None,
         deps: Any = None,
@@ -112,7 +113,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         Raises:
             ConfigurationError: No DSN is given anywhere, or it cannot be read.
         """
-        return resolve(self._dsn, self._schema)
+        return resolve(self._dsn() if callable(self._dsn) else self._dsn, self._schema)
 
     @property
     def schema(self) -> str:

@@ -16,10 +16,13 @@ from pgqueue.model.job import JobSpec
 from pgqueue.tasks import Handle, JobResults, Receive, Stored
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Bound:
+    """A handle, and the thread and asyncio task that bound it: their numbers are unique until the block has ended."""
+
     handle: Handle
     owner: tuple[int, int]
+    ended: bool = False
 
 
 class Binding:
@@ -31,23 +34,25 @@ class Binding:
     @contextmanager
     def bind(self, handle: Handle) -> Iterator[None]:
         """Make a handle the one of this thread and asyncio task."""
-        before = self._bound.get()
-        self._bound.set(_Bound(handle, _here()))
+        before, bound = self._bound.get(), _Bound(handle, _here())
+        self._bound.set(bound)
         try:
             yield
         finally:
+            bound.ended = True
             self._bound.set(before)
 
     def handle(self) -> Handle | None:
         """Return the bound handle, None when there is none.
 
         Raises:
-            HandleError: It was bound by another thread or asyncio task, whose context this one inherited.
+            HandleError: It was bound by another thread or asyncio task, whose context this one inherited, or its block
+                has ended.
         """
         bound = self._bound.get()
         if bound is None:
             return None
-        if bound.owner != _here():
+        if bound.ended or bound.owner != _here():
             raise HandleError(
                 "The transaction was bound in another thread or asyncio task, and two must not share a connection.",
                 "Pass a handle with using(), or call pgq.bind() here with a connection of this one's own.",
