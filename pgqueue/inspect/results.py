@@ -135,15 +135,16 @@ class Results:
         return [ended[job.id] for job in jobs]
 
     def _gather(self, jobs: Sequence[Job[Any]], timeout: Duration | None) -> Plan[Step, list[Any]]:
-        if not jobs:
-            return []
-        yield from self._wait(jobs, timeout)
-        ends = yield AskEnds([job.id for job in jobs])
-        return [self._value(job, ends.get(job.id)) for job in jobs]
+        limit = left = None if timeout is None else seconds(timeout, "timeout")
+        began = self._clock()
+        ends: dict[str, Ended] = {}
+        while waiting := [job for job in jobs if job.id not in ends]:  # again, if an operator brings one back meanwhile
+            yield from self._wait(waiting, left)
+            ends.update((yield AskEnds([job.id for job in waiting])))
+            left = None if limit is None else max(0.0, limit - (self._clock() - began))
+        return [self._value(job, ends[job.id]) for job in jobs]
 
-    def _value(self, job: Job[Any], end: Ended | None) -> Any:
-        if end is None:
-            raise _absent(job, "not found")
+    def _value(self, job: Job[Any], end: Ended) -> Any:
         if end.state != JobState.SUCCEEDED or end.error_type is not None:
             raise _failed(job, end)
         task = self._registry.find(end.task)
