@@ -45,11 +45,12 @@ class Payloads:
         return self._decode(name, body)
 
     def seal_result(self, result: str | None) -> str | None:
-        """Return the JSON under which a result is stored."""
-        if self.codec is None or result is None:
+        """Return the JSON under which a result is stored; one that looks like a codec's is stored by one without a name."""
+        if result is None or (self.codec is None and not _looks_sealed(result)):
             return result
-        body = base64.b64encode(self.codec.encode(result.encode())).decode("ascii")
-        return json.dumps({_CODEC: self.codec.name, _BODY: body})
+        sealed = result.encode() if self.codec is None else self.codec.encode(result.encode())
+        name = "" if self.codec is None else self.codec.name
+        return json.dumps({_CODEC: name, _BODY: base64.b64encode(sealed).decode("ascii")})
 
     def open_result(self, stored: Any) -> Any:
         """Return a result from the parsed JSON under which it was stored.
@@ -57,20 +58,29 @@ class Payloads:
         Raises:
             InvalidPayload: No codec has its name, or it refuses what is stored.
         """
-        if isinstance(stored, dict) and stored.keys() == {_CODEC, _BODY}:
+        if _is_sealed(stored):
             return json.loads(self._decode(stored[_CODEC], stored[_BODY]))
         return stored
 
     def _decode(self, name: str, body: str) -> str:
         codec = self._known.get(name)
-        if codec is None:
+        if codec is None and name:
             raise InvalidPayload(
                 f"The payload was stored by the codec {name!r}, which this application does not have.",
                 "Pass it to PgQueue(codec=...) or PgQueue(codecs=[...]).",
             )
         try:
-            return codec.decode(base64.b64decode(body)).decode()
+            sealed = base64.b64decode(body)
+            return (sealed if codec is None else codec.decode(sealed)).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
             raise InvalidPayload(
                 f"The codec {name!r} gave no text back ({error}).", "Check that its keys are the ones of the producers."
             ) from None
+
+
+def _is_sealed(stored: Any) -> bool:
+    return isinstance(stored, dict) and stored.keys() == {_CODEC, _BODY}
+
+
+def _looks_sealed(result: str) -> bool:
+    return _CODEC in result and _is_sealed(json.loads(result))
