@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from inspect import Parameter
@@ -22,6 +23,7 @@ DEEPEST_PAYLOAD = 200  # levels of lists and objects; a worker's stack must have
 
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_TEXT_OR_LARGE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9.]+e\+[0-9]+')
 _BOUNDS = (
     f"Pass finite numbers of at most 4300 digits, text without lone surrogates, and at most {DEEPEST_PAYLOAD} levels."
 )
@@ -276,6 +278,8 @@ def _json(value: Any, task: str, what: str, largest: int, remedy: Callable[[Any]
     try:
         _check_tree(value, DEEPEST_PAYLOAD)
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        if "e+" in text:
+            text = _TEXT_OR_LARGE.sub(_spelled, text)
         size = len(text.encode())
     except TypeError as error:
         raise InvalidPayload(f"{task}: JSON cannot hold {what} ({reason(error)}).", remedy(value)) from None
@@ -292,6 +296,11 @@ def _json(value: Any, task: str, what: str, largest: int, remedy: Callable[[Any]
             "Store the data elsewhere and pass its key.",
         )
     return text
+
+
+def _spelled(found: re.Match[str]) -> str:
+    """Write a float from 1e16 on with a point, which jsonb keeps; else it comes back whole, and from 1e23 on as another."""
+    return found[0] if found[0].startswith('"') else f"{float(found[0]):.1f}"
 
 
 def _check_tree(value: object, room: int) -> None:
