@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -91,46 +92,53 @@ def test_a_lock_timeout_of_the_caller_ends_the_wait(send: Sending, dsn: str) -> 
         first.commit()
 
 
-def _crossed(send: Sending, pgq: PgQueue[None], dsn: str, run: Any, database: psycopg.Connection, bulk: bool) -> int:
-    """Take two keys in opposite order in two transactions; return how many were ended for a deadlock."""
-    ended = []
+QUICK = "-c deadlock_timeout=30ms"
 
-    def take(connection: psycopg.Connection, keys: Sequence[str]) -> None:
-        try:
-            if bulk:
-                pgq.using(connection).enqueue_many([send.using(key=key).job(1) for key in keys])
-            else:
-                send.using(connection, key=keys[-1]).enqueue(1)
-            connection.commit()
-        except psycopg.errors.DeadlockDetected:
-            ended.append(keys)
-            connection.rollback()
 
-    options = "-c deadlock_timeout=30ms"
-    with psycopg.connect(dsn, options=options) as one, psycopg.connect(dsn, options=options) as two:
-        if not bulk:
-            send.using(one, key="a").enqueue(1)
-            send.using(two, key="b").enqueue(1)
-        first = run(take, one, ("a", "b"))
-        if not bulk:
-            wait_until_blocked(database, pid(one))
-        take(two, ("b", "a"))
-        first.result()
-    return len(ended)
+def _ended_by_a_deadlock(connection: psycopg.Connection, take: Callable[[], object]) -> bool:
+    """Take keys and commit; say whether PostgreSQL ended the transaction for a deadlock."""
+    try:
+        take()
+    except psycopg.errors.DeadlockDetected:
+        connection.rollback()
+        return True
+    connection.commit()
+    return False
 
 
 def test_two_that_take_two_keys_one_by_one_in_opposite_order_deadlock(
-    pgq: PgQueue[None], send: Sending, dsn: str, database: psycopg.Connection, run_in_thread: Any
+    send: Sending, dsn: str, database: psycopg.Connection, run_in_thread: Any
 ) -> None:
-    assert _crossed(send, pgq, dsn, run_in_thread, database, bulk=False) == 1
+    with psycopg.connect(dsn, options=QUICK) as one, psycopg.connect(dsn, options=QUICK) as two:
+        send.using(one, key="a").enqueue(1)
+        send.using(two, key="b").enqueue(1)
+        first = run_in_thread(_ended_by_a_deadlock, one, lambda: send.using(one, key="b").enqueue(1))
+        wait_until_blocked(database, pid(one))
+        second = _ended_by_a_deadlock(two, lambda: send.using(two, key="a").enqueue(1))
+        assert sorted([first.result(), second]) == [False, True]
     assert [row.key for row in rows(database)] == ["a", "b"]
 
 
-def test_two_bulks_of_two_keys_in_opposite_order_do_not(
+def test_two_bulks_of_the_same_keys_in_opposite_order_do_not(
     pgq: PgQueue[None], send: Sending, dsn: str, database: psycopg.Connection, run_in_thread: Any
 ) -> None:
-    assert _crossed(send, pgq, dsn, run_in_thread, database, bulk=True) == 0
-    assert [row.key for row in rows(database)] == ["a", "b"]
+    """A third transaction holds both up in the middle: in the order given, each would hold what the other needs."""
+    with (
+        psycopg.connect(dsn) as middle,
+        psycopg.connect(dsn, options=QUICK) as one,
+        psycopg.connect(dsn, options=QUICK) as two,
+    ):
+        for key in ("x", "y"):
+            send.using(middle, key=key).enqueue(0)
+        running = []
+        for connection, keys in ((one, "axb"), (two, "bya")):
+            jobs = [send.using(key=key).job(1) for key in keys]
+            bulk = partial(pgq.using(connection).enqueue_many, jobs)
+            running.append(run_in_thread(_ended_by_a_deadlock, connection, bulk))
+            wait_until_blocked(database, pid(connection))
+        middle.rollback()
+        assert [ended.result() for ended in running] == [False, False]
+    assert [row.key for row in rows(database)] == ["a", "b", "x", "y"]
 
 
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
