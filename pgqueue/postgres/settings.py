@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
 from pgqueue.model.errors import ConfigurationError
 from pgqueue.postgres.connections import Settings
@@ -35,6 +38,12 @@ def resolve(dsn: str | None, schema: str | None) -> Settings:
             f"The DSN cannot be read ({str(error).strip()}).", "Write postgresql://user:password@host:5432/database."
         ) from None
     return Settings(chosen, resolve_schema(schema))
+
+
+def dsn_from(parameters: Mapping[str, Any]) -> str:
+    """Return a DSN of those of a driver's parameters that are libpq's own."""
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    return make_conninfo(**{name: value for name, value in parameters.items() if name in known})
 
 
 def resolve_schema(schema: str | None) -> str:

@@ -41,9 +41,9 @@ DSN = """
 import os
 from django.db import connections
 from psycopg.conninfo import conninfo_to_dict
-from shop.dsn import dsn_of
+from pgqueue.contrib.django import database
 assert "client_encoding" in connections["default"].get_connection_params()
-print(conninfo_to_dict(dsn_of("default")) == {**conninfo_to_dict(os.environ["DATABASE_URL"]), "client_encoding": "UTF8"})
+print(conninfo_to_dict(database("default")()) == {**conninfo_to_dict(os.environ["DATABASE_URL"]), "client_encoding": "UTF8"})
 """
 
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from django.db import connections
 
 from pgqueue import PgQueue
+from pgqueue.contrib.django import database
 
-from .dsn import dsn_of
 from .models import Receipt
 
 DATABASE = os.environ.get("SHOP_DATABASE", "default")  # each database has workers of its own
-pgq = PgQueue(dsn_of(DATABASE))
+pgq = PgQueue(database(DATABASE))
 
 
 @contextmanager

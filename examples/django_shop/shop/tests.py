@@ -1,20 +1,12 @@
 """How a Django project tests that it enqueues: ``python manage.py test``."""
 
-from unittest import enterModuleContext
-
 from django.db import connection
 from django.test import TestCase
 
 from pgqueue.testing import Jobs
 
-from .dsn import dsn_of
 from .jobs import pgq, send_receipt
 from .models import Order, Receipt
-
-
-def setUpModule() -> None:
-    """Point the queue at the test's database."""
-    enterModuleContext(pgq.working_on(dsn_of("default")))
 
 
 class OrderTests(TestCase):  # type: ignore[misc]
