@@ -38,11 +38,12 @@ class Writer:
     def all(self, traits: Traits, receive: Receive) -> Plan[Step, None]:
         """Write what Take gives, until it gives nothing."""
         chunk: Chunk = yield Take()
-        following: Chunk = (yield Take()) if chunk else []
+        if not chunk:
+            return
+        following: Chunk = yield Take()
         copies = is_copied(chunk) and (yield from self._may_copy(traits))
-        if not following and not copies:
-            if chunk:
-                receive(chunk, (yield from self._insert(traits, chunk)))
+        if not following and not copies and not receive.may_raise:
+            receive(chunk, (yield from self._insert(traits, chunk)))
             return
         begin, end, undo = _TRANSACTION if traits.commits else _SAVEPOINT
         yield Run(begin)

@@ -68,7 +68,17 @@ class Written(NamedTuple):
         return len(self.ids) if self.outcomes is None else self.outcomes.count("created")
 
 
-Receive: TypeAlias = Callable[[Sequence[JobSpec[Any]], Written], None]
+class Receive(Protocol):
+    """Is told what became of each chunk of a bulk."""
+
+    @property
+    def may_raise(self) -> bool:
+        """Whether it calls the caller's code: then even a single statement needs a way back."""
+        ...
+
+    def __call__(self, specs: Sequence[JobSpec[Any]], written: Written, /) -> None:
+        """Take what became of a chunk."""
+        ...
 
 
 class Producer(Protocol):
@@ -112,7 +122,7 @@ def held(spec: JobSpec[Any], stored: Stored, results: JobResults) -> Job[Any]:
 
 
 class Collector:
-    """Gathers what a bulk returns, and tells its progress.
+    """Gathers what a bulk returns, and tells its progress. See ``Receive``.
 
     Raises:
         InvalidOption: ``returning`` is no such word, or ``progress`` cannot be called.
@@ -130,7 +140,12 @@ class Collector:
         self._created = 0
         self._done = 0
 
-    def receive(self, specs: Sequence[JobSpec[Any]], written: Written) -> None:
+    @property
+    def may_raise(self) -> bool:
+        """Whether somebody is told of the progress."""
+        return self._progress is not None
+
+    def __call__(self, specs: Sequence[JobSpec[Any]], written: Written, /) -> None:
         """Take what became of a chunk."""
         if self._returning == "ids":
             self._items.extend(written.ids)

@@ -62,7 +62,7 @@ class SyncQueue(BoundQueue):
             HandleError, SchemaError, BackendUnavailable: As for ``enqueue``.
         """
         collector = self._collector(jobs, (Iterable,), returning, progress)
-        self._producer.enqueue_many(self._handle, jobs, collector.receive)
+        self._producer.enqueue_many(self._handle, jobs, collector)
         return collector.answer
 
 
@@ -86,7 +86,7 @@ class AsyncQueue(BoundQueue):
     ) -> Any:
         """Enqueue as ``enqueue_many`` does, without blocking the event loop; also from an asynchronous generator."""
         collector = self._collector(jobs, (Iterable, AsyncIterable), returning, progress)
-        await self._producer.aenqueue_many(self._handle, jobs, collector.receive)
+        await self._producer.aenqueue_many(self._handle, jobs, collector)
         return collector.answer
 
 
