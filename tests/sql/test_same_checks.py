@@ -197,3 +197,16 @@ def test_a_queue_that_cannot_be_is_not_paused(
         database.execute(f"select pgqueue.{verb}(%s)".encode(), (queue,))
     assert "queue must be 1 to 100 characters" in told(refusal)
     assert database.execute("select count(*) from pgqueue.queue").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("option", ["queue", "key", "headers", "tags", "scope", "on_conflict"])
+def test_a_refusal_shows_no_more_of_a_value_than_one_can_read(database: psycopg.Connection, option: str) -> None:
+    large = "x" * 1_000_000
+    value: Any = {"headers": {"a": {"b": large}}, "tags": [None, large]}.get(option, large)
+    for way in (by_name, lambda one, options: in_bulk(one, {"task": "send", **options})):
+        with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
+            way(database, {"key": "k", option: value})
+        assert len(told(refusal)) < 400
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
+        in_bulk(database, {"task": "send", large: 1})
+    assert len(told(refusal)) < 500

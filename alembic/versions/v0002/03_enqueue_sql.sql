@@ -9,9 +9,9 @@ create function {schema}.check_job(
 declare
   problem text := case
     when p_task is null or p_task = '' or length(p_task) > 200
-      then format('task must be 1 to 200 characters, not %s. Pass the name under which the worker declares it.', coalesce(quote_literal(p_task), 'null'))
+      then format('task must be 1 to 200 characters, not %s. Pass the name under which the worker declares it.', coalesce(quote_literal(left(p_task, 200)), 'null'))
     when p_queue = '' or length(p_queue) > 100
-      then format('queue must be 1 to 100 characters, not %s. Leave it out for "default".', quote_literal(p_queue))
+      then format('queue must be 1 to 100 characters, not %s. Leave it out for "default".', quote_literal(left(p_queue, 200)))
     when p_args is null or jsonb_typeof(p_args) <> 'object'
       then format('args must be a JSON object of the task''s parameters by name, not %s. Pass ''{}'' for none.', coalesce(jsonb_typeof(p_args), 'null'))
     when p_priority not between 0 and 9
@@ -36,18 +36,18 @@ declare
     when array_position(p_tags, null) is not null
       then format('tags must not hold a null, as in %s. Pass texts, or leave it out for none.', left(p_tags::text, 200))
     when p_key = '' or length(p_key) > 200
-      then format('key must be 1 to 200 characters, not %s. Leave it out for a job that shares no key.', quote_literal(p_key))
+      then format('key must be 1 to 200 characters, not %s. Leave it out for a job that shares no key.', quote_literal(left(p_key, 200)))
     when p_key is null and (p_scope is not null or p_period is not null or p_on_conflict is not null)
       then format('%s say how a key is held, and there is none. Pass key, for example {schema}.unique_key(task, args).', concat_ws(', ',
-        'scope ' || quote_literal(p_scope), 'period ' || p_period, 'on_conflict ' || quote_literal(p_on_conflict)))
+        'scope ' || quote_literal(left(p_scope, 200)), 'period ' || p_period, 'on_conflict ' || quote_literal(left(p_on_conflict, 200))))
     when p_scope not in ('started', 'finished', 'retention', 'ttl')
-      then format('scope %s is not started, finished, retention or ttl. Leave it out for finished.', quote_literal(p_scope))
+      then format('scope %s is not started, finished, retention or ttl. Leave it out for finished.', quote_literal(left(p_scope, 200)))
     when p_scope = 'ttl' and p_period is null
       then 'scope ''ttl'' needs a period. Pass period, for example ''1 hour''.'
     when extract(epoch from p_period) <= 0 or extract(epoch from p_period) > 3155760000
       then format('period %s is not longer than nothing and up to 100 years. Leave it out to hold the key as long as the scope says.', p_period)
     when p_on_conflict not in ('skip', 'raise', 'replace')
-      then format('on_conflict %s is not skip, raise or replace. Leave it out for skip.', quote_literal(p_on_conflict))
+      then format('on_conflict %s is not skip, raise or replace. Leave it out for skip.', quote_literal(left(p_on_conflict, 200)))
   end;
 begin
   if octet_length(p_headers::text) > 262144 or octet_length(p_tags::text) > 262144 then  -- about; now exactly
@@ -118,7 +118,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     when p_name not in ('task', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_retries', 'timeout', 'headers', 'tags', 'key',
         'scope', 'period', 'on_conflict')
       then format('%s is not a parameter of enqueue. Its parameters are task, args, queue, priority, delay, run_at, max_retries, '
-        'timeout, headers, tags, key, scope, period and on_conflict.', quote_literal(p_name))
+        'timeout, headers, tags, key, scope, period and on_conflict.', quote_literal(left(p_name, 200)))
     when jsonb_typeof(p_value) = 'null' then null
     when p_name in ('task', 'queue', 'key', 'scope', 'on_conflict') and jsonb_typeof(p_value) <> 'string'
       then format('%s must be text, not %s. Write it in quotes.', p_name, left(p_value::text, 200))

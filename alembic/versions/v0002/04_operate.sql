@@ -15,7 +15,7 @@ alter function {schema}.channel() set search_path = pg_catalog, pg_temp;
 create function {schema}.check_queue(p_queue text) returns void language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if p_queue is null or p_queue = '' or length(p_queue) > 100 then
-    raise exception 'queue must be 1 to 100 characters, not %. Pass the name of a queue.', coalesce(quote_literal(p_queue), 'null')
+    raise exception 'queue must be 1 to 100 characters, not %. Pass the name of a queue.', coalesce(quote_literal(left(p_queue, 200)), 'null')
       using errcode = 'invalid_parameter_value';
   end if;
 end $$;
