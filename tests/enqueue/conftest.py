@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from pgqueue import EmbeddedServer, PgQueue, Task
+from pgqueue.postgres import chunks
 from tests.conftest import TEMPLATE
 from tests.enqueue.handles import Handle
 from tests.enqueue.openers import KINDS, open_handle
@@ -74,3 +75,9 @@ async def handle(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Hand
     """A caller's transaction, of each kind in turn."""
     async with open_handle(request.param, dsn) as opened:
         yield opened
+
+
+@pytest.fixture
+def chunks_of_500(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bulk goes in chunks of 500 jobs; a whole one is copied where the driver can."""
+    monkeypatch.setattr(chunks, "MOST", 500)

@@ -50,8 +50,14 @@ async def assert_usable_and_empty(handle: Handle, send: Sending, database: psyco
 
 @pytest.mark.parametrize("size", [3, MANY])
 async def test_a_bulk_commits_in_order_or_rolls_back_whole(
-    handle: Handle, pgq: PgQueue[None], send: Sending, database: psycopg.Connection, size: int
+    handle: Handle,
+    pgq: PgQueue[None],
+    send: Sending,
+    database: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
 ) -> None:
+    monkeypatch.setattr(chunks, "MOST", 5000)
     await handle.enqueue_many(pgq, (send.job(number) for number in range(size)), returning="count")
     await handle.rollback()
     assert counted(database) == (0, 0, 0)

@@ -62,11 +62,12 @@ def test_a_block_of_django_that_must_roll_back_says_so(
     assert counted(database) == 1
 
 
+@pytest.mark.usefixtures("chunks_of_500")
 def test_outside_of_atomic_django_stores_at_once_and_a_bulk_whole(
     pgq: PgQueue[None], send: Sending, dsn: str, database: psycopg.Connection
 ) -> None:
     def broken() -> Iterator[Any]:
-        yield from (send.job(number) for number in range(5100))
+        yield from (send.job(number) for number in range(1300))
         raise Stop
 
     with django_connection(dsn) as connection:

@@ -18,6 +18,7 @@ from pgqueue import InvalidArguments, JobExists, JobSpec, PgQueue, Task, Unique
 from tests.enqueue.handles import Handle
 from tests.enqueue.openers import engine_url, pg8000_connection
 
+pytestmark = pytest.mark.usefixtures("chunks_of_500")
 Sending = Task[..., None]
 TIMES = 20  # psycopg prepares at the fifth use, asyncpg keeps a hundred
 COPIED = 600
@@ -35,7 +36,7 @@ class Stop(Exception):
 
 def broken(send: Sending) -> Iterator[JobSpec[Any]]:
     """Give more than a chunk of jobs, then raise."""
-    yield from (send.job(number) for number in range(5100))
+    yield from (send.job(number) for number in range(1300))
     raise Stop
 
 
@@ -201,7 +202,7 @@ def test_an_autocommitting_connection_of_sqlalchemy_stores_at_once(
         pgq.using(connection).enqueue_many(send.job(number) for number in range(COPIED))
         assert database.execute("select count(*) from pgqueue.job").fetchone() == (COPIED + 1,)
         connection.execute(text("begin"))
-        pgq.using(connection).enqueue_many(send.job(number) for number in range(6000))
+        pgq.using(connection).enqueue_many(send.job(number) for number in range(1200))
         assert database.execute("select count(*) from pgqueue.job").fetchone() == (COPIED + 1,)
         connection.execute(text("rollback"))
         assert connection.get_execution_options()["isolation_level"] == "AUTOCOMMIT"
@@ -233,15 +234,15 @@ def test_an_autocommitting_connection_of_another_driver_stores_at_once(
     with pytest.raises(Stop):
         pgq.using(connection).enqueue_many(broken(send))
     assert database.execute("select count(*) from pgqueue.job").fetchone() == (1,)
-    pgq.using(connection).enqueue_many(send.job(number) for number in range(6000))
-    assert database.execute("select count(*) from pgqueue.job").fetchone() == (6001,)
+    pgq.using(connection).enqueue_many(send.job(number) for number in range(1200))
+    assert database.execute("select count(*) from pgqueue.job").fetchone() == (1201,)
     cursor = connection.cursor()
     cursor.execute("begin")
-    pgq.using(connection).enqueue_many(send.job(number) for number in range(6000))
+    pgq.using(connection).enqueue_many(send.job(number) for number in range(1200))
     cursor.execute("rollback")
     assert connection.autocommit
     connection.close()
-    assert database.execute("select count(*) from pgqueue.job").fetchone() == (6001,)
+    assert database.execute("select count(*) from pgqueue.job").fetchone() == (1201,)
 
 
 @pytest.mark.parametrize(
