@@ -243,24 +243,25 @@ def test_another_thread_on_the_same_connection_is_waited_for(
     assert counted(database) == 1
 
 
-def test_a_thread_that_never_pauses_on_the_connection_is_no_hindrance(
-    pgq: PgQueue[None], send: Sending, dsn: str, database: psycopg.Connection
+def test_threads_that_never_pause_on_the_connection_are_no_hindrance(
+    send: Sending, dsn: str, database: psycopg.Connection
 ) -> None:
     stop = Event()
 
     def never_pause() -> None:
         while not stop.is_set():
-            connection.execute("select 1")
+            connection.execute("select pg_sleep(0.001)")
 
-    with psycopg.connect(dsn, autocommit=True) as connection, ThreadPoolExecutor(1) as threads:
-        busy = threads.submit(never_pause)
+    with psycopg.connect(dsn, autocommit=True) as connection, ThreadPoolExecutor(3) as threads:
+        busy = [threads.submit(never_pause) for _ in range(3)]
         try:
-            for number in range(100):
-                send.using(connection).enqueue(number)
+            jobs = [send.using(connection).enqueue(number) for number in range(30)]
         finally:
             stop.set()
-        busy.result(20)
-    assert counted(database) == 100
+        for one in busy:
+            one.result(20)
+    assert {job.transaction for job in jobs} == {None}
+    assert counted(database) == 30
 
 
 async def test_another_task_on_the_same_connection_is_waited_for(
