@@ -14,7 +14,7 @@ Duration: TypeAlias = timedelta | float | str
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
-_LONGEST = 100 * 365 * 86400.0
+_LONGEST = 36_525 * 86400.0  # 100 years, as PostgreSQL counts them
 
 
 def seconds(value: object, option: str) -> float:

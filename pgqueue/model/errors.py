@@ -78,10 +78,10 @@ class JobExists(PgQueueError):
     """Another job holds the key, and the caller asked to be told.
 
     Attributes:
-        job_id: The job that holds it; nothing was written.
+        job_id: The job that holds it; None: another one of the same bulk. Nothing was written.
     """
 
-    def __init__(self, problem: str, remedy: str, job_id: str) -> None:
+    def __init__(self, problem: str, remedy: str, job_id: str | None) -> None:
         super().__init__(problem, remedy)
         self.job_id = job_id
 

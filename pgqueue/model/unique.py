@@ -23,7 +23,7 @@ class Unique:
     Args:
         args: Names of the arguments that make two calls the same; None: all of them.
         scope: Until the first job is taken up by a worker ("started"), ends ("finished"), leaves the history ("retention",
-            90 days), or only until the period is over ("ttl").
+            90 days from the enqueue), or only until the period is over ("ttl").
         period: Longest time that the key is held; needed by "ttl".
         on_conflict: "skip" returns the job that holds the key, "raise" raises JobExists, "replace" puts the new arguments
             and options into the job that waits.

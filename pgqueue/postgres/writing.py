@@ -82,7 +82,7 @@ class Writer:
         pairs = [answer.split(" ") for answer in answers.split(",")]
         for spec, (job_id, outcome) in zip(specs, pairs, strict=True):
             if outcome == "refused":
-                raise _exists(spec, job_id)
+                raise _exists(spec, None if [job_id, "created"] in pairs else job_id)
         ids, outcomes = zip(*pairs, strict=True)
         return Written(list(ids), list(outcomes), _still_open(traits, transaction))
 
@@ -116,11 +116,12 @@ def _refuse_hidden_keys(specs: Sequence[JobSpec[Any]]) -> None:
         )
 
 
-def _exists(spec: JobSpec[Any], job_id: str) -> JobExists:
+def _exists(spec: JobSpec[Any], job_id: str | None) -> JobExists:
     queue = spec.options.queue or "default"
     what = f"the key {spec.options.key!r}" if spec.options.key is not None else f"the key of this call of {spec.task}"
+    holder = "Another job of this bulk has" if job_id is None else f"Job {job_id} holds"
     return JobExists(
-        f"Job {job_id} holds {what} in the queue {queue!r}, so nothing was enqueued.",
-        'Wait until it frees it, or pass on_conflict="skip" or "replace".',
+        f"{holder} {what} in the queue {queue!r}, so nothing was enqueued.",
+        'Wait until it is free, or pass on_conflict="skip" or "replace".',
         job_id,
     )

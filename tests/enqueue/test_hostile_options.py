@@ -139,8 +139,8 @@ OPTIONS: list[dict[str, Any]] = [
 FAR: list[dict[str, Any]] = [
     {"run_at": datetime.max.replace(tzinfo=UTC)},
     {"run_at": datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=timezone(timedelta(hours=1)))},
-    {"delay": timedelta(days=36_500)},
-    {"delay": "36500d"},
+    {"delay": timedelta(days=36_525)},
+    {"delay": "36525d"},
 ]
 
 

@@ -49,7 +49,7 @@ TAKEN = [
     same("delay", 0, "0 s"),
     same("delay", "1h30m"),
     same("delay", 90, "1 minute 30 s"),
-    same("delay", "36500d", "36500 days"),
+    same("delay", "36525d", "36525 days"),
     same("run_at", datetime(1, 1, 1, tzinfo=UTC), "0001-01-01 00:00+00"),
     same("run_at", datetime.max.replace(tzinfo=UTC), "9999-12-31 23:59:59.999999+00"),
     same("run_at", datetime(2030, 1, 1, tzinfo=HOUR_BEHIND), "2030-01-01T01:00:00Z"),
@@ -66,7 +66,7 @@ TAKEN = [
     under_a_key(scope="finished", period="1 h", on_conflict="replace"),
     under_a_key(scope="retention"),
     under_a_key(scope="retention", period="2 d"),
-    under_a_key(scope="ttl", period="36500d", on_conflict="skip"),
+    under_a_key(scope="ttl", period="36525d", on_conflict="skip"),
 ]
 REFUSED = [
     same("queue", "", shown="''"),

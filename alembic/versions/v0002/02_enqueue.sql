@@ -163,7 +163,7 @@ begin
         coalesce((k.key ->> 'seconds')::float8, case when k.key ->> 'scope' = 'retention' then 7776000 end) as seconds
       from unnest(p_queue, p_task, p_args, p_key) with ordinality k(queue, task, args, key, ord) where k.key is not null
     ) w
-    order by w.queue collate "C", w.key collate "C", wins desc, w.ord
+    order by w.queue collate "default", w.key collate "default", wins desc, w.ord  -- as cancel_jobs locks them
   loop
     if item.wins then
       winner := {schema}.take_key(item.queue, item.key, ids[item.ord], item.scope, item.seconds, item.on_conflict = 'replace');
