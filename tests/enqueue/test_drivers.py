@@ -31,6 +31,7 @@ from tests.enqueue.openers import (
 from tests.support import Watch
 
 Sending = Task[..., None]
+COPIED = 600  # enough to go by COPY
 COUNT = "select count(*) from pgqueue.job"
 
 
@@ -98,6 +99,32 @@ async def test_a_busy_connection_of_asyncpg_is_refused_and_goes_on(
     await send.using(connection).aenqueue(2)
     await connection.close()
     assert counted(database) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf8", "sql_ascii"])
+def test_text_survives_a_connection_with_another_encoding(
+    pgq: PgQueue[None], send: Sending, dsn: str, database: psycopg.Connection, encoding: str
+) -> None:
+    with psycopg.connect(dsn, client_encoding=encoding) as connection:
+        send.using(connection, tags=["price €"]).enqueue("naïve 日本 €")
+        ids = pgq.using(connection).enqueue_many((send.job("naïve 日本 €") for _ in range(COPIED)), returning="ids")
+    rows = database.execute("select distinct args ->> 'user_id', count(*) over () from pgqueue.job").fetchall()
+    assert rows == [("naïve 日本 €", COPIED + 1)]
+    assert database.execute("select tags from pgqueue.job where tags is not null").fetchall() == [(["price €"],)]
+    assert all(isinstance(job_id, str) for job_id in ids)
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "euc_jp"])
+def test_a_connection_whose_encoding_lacks_a_character_is_told_so(
+    pgq: PgQueue[None], send: Sending, dsn: str, database: psycopg.Connection, encoding: str
+) -> None:
+    with psycopg.connect(dsn, client_encoding=encoding) as connection:
+        with pytest.raises(InvalidPayload, match="client_encoding"):
+            send.using(connection).enqueue("naïve 日本 €")
+        with pytest.raises(InvalidPayload, match="client_encoding"):
+            pgq.using(connection).enqueue_many(send.job("naïve 日本 €") for _ in range(COPIED))
+        send.using(connection).enqueue("plain")
+    assert database.execute("select args ->> 'user_id' from pgqueue.job").fetchall() == [("plain",)]
 
 
 @pytest.mark.parametrize("encoding", ["latin1", "sql_ascii"])

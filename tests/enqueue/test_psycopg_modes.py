@@ -15,7 +15,7 @@ from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row, dict_row, namedtuple_row, scalar_row
 
-from pgqueue import HandleError, InvalidPayload, JobExists, JobSpec, PgQueue, Task, Unique
+from pgqueue import HandleError, JobExists, JobSpec, PgQueue, Task, Unique
 from pgqueue.postgres import carriers
 from tests.support import Watch
 
@@ -368,32 +368,6 @@ async def test_the_callers_asynchronous_cursor_factory_does_not_matter(
     async with await psycopg.AsyncConnection.connect(dsn, cursor_factory=ShoutingAsyncCursor) as connection:
         job = await send.using(connection).aenqueue(1)
     assert database.execute("select id::text from pgqueue.job").fetchall() == [(job.id,)]
-
-
-@pytest.mark.parametrize("encoding", ["utf8", "sql_ascii"])
-def test_text_survives_a_connection_with_another_encoding(
-    pgq: PgQueue[None], send: Sending, dsn: str, database: psycopg.Connection, encoding: str
-) -> None:
-    with psycopg.connect(dsn, client_encoding=encoding) as connection:
-        send.using(connection, tags=["price €"]).enqueue("naïve 日本 €")
-        ids = pgq.using(connection).enqueue_many((send.job("naïve 日本 €") for _ in range(COPIED)), returning="ids")
-    rows = database.execute("select distinct args ->> 'user_id', count(*) over () from pgqueue.job").fetchall()
-    assert rows == [("naïve 日本 €", COPIED + 1)]
-    assert database.execute("select tags from pgqueue.job where tags is not null").fetchall() == [(["price €"],)]
-    assert all(isinstance(job_id, str) for job_id in ids)
-
-
-@pytest.mark.parametrize("encoding", ["latin1", "euc_jp"])
-def test_a_connection_whose_encoding_lacks_a_character_is_told_so(
-    pgq: PgQueue[None], send: Sending, dsn: str, database: psycopg.Connection, encoding: str
-) -> None:
-    with psycopg.connect(dsn, client_encoding=encoding) as connection:
-        with pytest.raises(InvalidPayload, match="client_encoding"):
-            send.using(connection).enqueue("naïve 日本 €")
-        with pytest.raises(InvalidPayload, match="client_encoding"):
-            pgq.using(connection).enqueue_many(send.job("naïve 日本 €") for _ in range(COPIED))
-        send.using(connection).enqueue("plain")
-    assert database.execute("select args ->> 'user_id' from pgqueue.job").fetchall() == [("plain",)]
 
 
 @pytest.mark.parametrize("size", [1, COPIED])
