@@ -248,3 +248,45 @@ async def test_a_handle_that_has_done_nothing_yet_begins_with_the_job(
         async with connection.begin():
             await send.using(connection).aenqueue(2)
     assert counted(database) == 1
+
+
+class Loud(psycopg.adapt.Loader):
+    """Reads text in a way of the caller's own."""
+
+    def load(self, data: Any) -> str:
+        """Shout."""
+        return f"{bytes(data).decode()}!"
+
+
+@pytest.mark.parametrize("size", [1, COPIED])
+def test_the_callers_own_way_to_read_text_does_not_change_ids_on_psycopg(
+    pgq: PgQueue[None], send: Sending, dsn: str, database: psycopg.Connection, size: int
+) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.adapters.register_loader("text", Loud)
+        ids = pgq.using(connection).enqueue_many([send.job(number) for number in range(size)], returning="ids")
+    assert database.execute("select array_agg(id::text order by id) from pgqueue.job").fetchone() == (ids,)
+
+
+async def test_the_callers_own_way_to_read_text_does_not_change_ids_on_asyncpg(
+    send: Sending, dsn: str, database: psycopg.Connection
+) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.set_type_codec("text", encoder=str, decoder="{}!".format, schema="pg_catalog", format="text")
+    try:
+        job = await send.using(connection).aenqueue(1)
+    finally:
+        await connection.close()
+    assert database.execute("select id::text from pgqueue.job").fetchall() == [(job.id,)]
+
+
+def test_text_that_pg8000_cannot_encode_leaves_the_connection_usable(
+    send: Sending, dsn: str, database: psycopg.Connection
+) -> None:
+    with closing(pg8000_connection(dsn)) as connection:
+        connection.cursor().execute("set client_encoding = latin1")
+        with pytest.raises(InvalidPayload, match="client_encoding"):
+            send.using(connection).enqueue("naïve 日本 €")
+        send.using(connection).enqueue("plain")
+        connection.commit()
+    assert counted(database) == 1
