@@ -173,7 +173,10 @@ def _absent(job: Job[Any], answer: str) -> PgQueueError:
         return JobNotFound(
             f"Job {job.id} never existed: the transaction that enqueued it was rolled back.", "Enqueue it again."
         )
-    return JobNotFound(f"There is no job {job.id}.", "It is past its retention, or was enqueued elsewhere.")
+    return JobNotFound(
+        f"There is no job {job.id}.",
+        "It is past its retention, was enqueued elsewhere, or was rolled back with a savepoint.",
+    )
 
 
 def _timeout(job: Job[Any], state: JobState, limit: float, others: int) -> WaitTimeout:

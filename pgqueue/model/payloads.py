@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgqueue.model.codecs import Codec, check_codec
-from pgqueue.model.errors import ConfigurationError, InvalidPayload
+from pgqueue.model.errors import ConfigurationError, InvalidArguments, InvalidPayload
+from pgqueue.model.payload import CallShape
 
 _CODEC = "$codec"
 _BODY = "$body"
@@ -33,19 +34,43 @@ class Payloads:
             if self._known.setdefault(check_codec(one).name, one) is not one:
                 raise ConfigurationError(f"Two codecs have the name {one.name!r}.", "Give each a name of its own.")
 
-    def open(self, stored: str) -> str:
-        """Return the JSON of arguments as a claim gives them: an object, or "name:base64" of a codec.
+    def arguments(self, shape: CallShape, stored: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Read arguments as a claim gives them: a JSON object, or "name:base64" of a codec.
 
         Raises:
             InvalidPayload: No codec has this name, or it refuses what is stored.
+            InvalidArguments: They do not fit the signature as it is now; what a codec hides is not shown.
         """
         if stored[0] == "{":
-            return stored
+            return shape.decode(stored)
         name, _, body = stored.partition(":")
-        return self._decode(name, body)
+        text = self._decode(name, body)
+        try:
+            return shape.decode(text)
+        except InvalidArguments:
+            raise InvalidArguments(
+                f"{shape.name}: the arguments that the codec {name!r} hides do not fit the signature, and are not shown.",
+                f"Its signature is {shape.signature}.",
+            ) from None
 
-    def seal_result(self, result: str | None) -> str | None:
-        """Return the JSON under which a result is stored; one that looks like a codec's is stored by one without a name."""
+    def result(self, shape: CallShape, value: object) -> str | None:
+        """Return the JSON under which a result is stored, None for None.
+
+        Raises:
+            InvalidPayload: It is not what is annotated, no JSON, or too large; what a codec hides is not shown.
+        """
+        try:
+            return self._sealed(shape.encode_result(value))
+        except InvalidPayload:
+            if self.codec is None:
+                raise
+            raise InvalidPayload(
+                f"{shape.name}: what it returned cannot be kept, and is not shown, for a codec hides results.",
+                "Return what the annotation says, of at most 64 KiB.",
+            ) from None
+
+    def _sealed(self, result: str | None) -> str | None:
+        """Seal a result; one that looks like a codec's is stored by one without a name."""
         if result is None or (self.codec is None and not _looks_sealed(result)):
             return result
         sealed = result.encode() if self.codec is None else self.codec.encode(result.encode())

@@ -155,7 +155,9 @@ def _of_pg8000(given: Any, schema: str) -> Carrier:
     )  # the application's choice; $1 passes through the rest
     parameter = {"named": r"(:\1)", "pyformat": r"%(\1)s"}.get(style)
     commits = given.autocommit and not is_in_transaction(given)
-    return CursorCarrier(given.cursor, schema, commits=commits, parameter=parameter)
+    return CursorCarrier(
+        given.cursor, schema, commits=commits, parameter=parameter, encoding=lambda: str(given._client_encoding)
+    )
 
 
 def _of_asyncpg(given: Any, schema: str) -> AsyncCarrier:

@@ -29,12 +29,20 @@ class CursorCarrier:
     Args:
         cursor: Makes a plain cursor, without the caller's factories.
         parameter: How one is written, as for ``written``.
+        encoding: Tells into what text must be encoded, of a driver that would notice in the middle of a message.
     """
 
     def __init__(
-        self, cursor: Callable[[], Any], schema: str, *, commits: bool, parameter: str | None = r"%(\1)s"
+        self,
+        cursor: Callable[[], Any],
+        schema: str,
+        *,
+        commits: bool,
+        parameter: str | None = r"%(\1)s",
+        encoding: Callable[[], str] | None = None,
     ) -> None:
         self._cursor = cursor
+        self._encoding = encoding
         self._schema = schema
         self._parameter = parameter
         self.traits = Traits(commits=commits)
@@ -47,6 +55,8 @@ class CursorCarrier:
                 if isinstance(step, Fetch):
                     text, names = written(step.name, self._schema, self._parameter)
                     in_order = [step.parameters[name] for name in names]
+                    if self._encoding is not None:
+                        "".join(map(str, in_order)).encode(self._encoding())
                     cursor.execute(text, step.parameters if self._parameter else in_order)
                     return cursor.fetchall()
                 assert isinstance(step, Run)

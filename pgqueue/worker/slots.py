@@ -155,7 +155,7 @@ class Slots:
         error: BaseException | None = None
         value: Any = None
         try:
-            args, kwargs = task.shape.decode(self._payloads.open(job.payload))
+            args, kwargs = self._payloads.arguments(task.shape, job.payload)
             if task.context:
                 args = (JobContext.of(job, self._deps), *args)
             if task.executor == "loop":
@@ -177,7 +177,7 @@ class Slots:
         result = unkept = None
         if value is not None:
             try:
-                result = self._payloads.seal_result(task.shape.encode_result(value))
+                result = self._payloads.result(task.shape, value)
             except Exception as error:  # noqa: BLE001 - a value may be anything
                 unkept = describe(error)
         self._finisher.add(Outcome(job.id, job.run, job.lease, "succeeded", 0.0, started, unkept, result))

@@ -67,6 +67,8 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     where s.queue = j.queue and s.due_at = j.run_at and s.job_id = j.id and s.run = j.run limit 1
   ) later on true
   left join lateral (
-    select h.state from {schema}.job_history h where j.id is null and h.id = w.id order by h.finished_at desc limit 1
+    select h.state from {schema}.job_history h
+    where j.id is null and h.id = w.id and h.finished_at <= statement_timestamp() + interval '1 hour'  -- not the days ahead
+    order by h.finished_at desc limit 1
   ) ended on true
 $$;
