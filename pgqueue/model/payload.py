@@ -17,6 +17,7 @@ from pgqueue.model.converters import FLOAT, converter_of
 from pgqueue.model.errors import InvalidArguments, InvalidOption, InvalidPayload, TaskError
 
 _read = json.JSONDecoder().raw_decode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 LARGEST_PAYLOAD = 1024 * 1024
 LARGEST_RESULT = 64 * 1024
 DEEPEST_PAYLOAD = 200  # levels of lists and objects; a worker's stack must have room to read them
@@ -65,6 +66,9 @@ class CallShape:
         self._converts = bool(self._floats or self._converters)
         kinds = {p.kind for p in parameters}
         self.by_name = not kinds & {Parameter.POSITIONAL_ONLY, *_VARIADIC}
+        self._names = {p.name for p in parameters}
+        self._required = {p.name for p in parameters if p.default is Parameter.empty}
+        self._positional = [p.name for p in parameters if p.kind is not Parameter.KEYWORD_ONLY]
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, defaults: bool = False) -> str:
         """Bind a call and write its arguments.
@@ -79,13 +83,7 @@ class CallShape:
             InvalidArguments: An argument is missing, unknown, or of another type than annotated.
             InvalidPayload: An argument is not JSON, holds a NUL, or the whole is over 1 MiB.
         """
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise InvalidArguments(f"{self.name}: {error}.", self._called_as()) from None
-        if defaults:
-            bound.apply_defaults()
-        arguments = bound.arguments
+        arguments = self._bound(args, kwargs, defaults=defaults)
         checked = self._checked
         for name, value in arguments.items():
             if name in checked and not fits(value, checked[name]):
@@ -95,6 +93,23 @@ class CallShape:
             for name in self._converters.keys() & arguments.keys():
                 arguments[name] = self._written(name, arguments[name])
         return _json(arguments, self.name, "the arguments", LARGEST_PAYLOAD, self._remedy)
+
+    def _bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, defaults: bool) -> dict[str, Any]:
+        """Bind a call. Most are plain and complete; ``Signature.bind`` takes a third of an enqueue, so it is for the others."""
+        if self.by_name and not defaults and len(args) <= len(self._positional):
+            arguments = dict(zip(self._positional, args, strict=False))
+            if (
+                self._required <= arguments.keys() | kwargs.keys() <= self._names
+                and not arguments.keys() & kwargs.keys()
+            ):
+                return {**arguments, **kwargs}
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(f"{self.name}: {error}.", self._called_as()) from None
+        if defaults:
+            bound.apply_defaults()
+        return bound.arguments
 
     def check_names(self, names: Sequence[str] | None) -> None:
         """Refuse names that are no parameters.
@@ -277,7 +292,7 @@ def _json(value: Any, task: str, what: str, largest: int, remedy: Callable[[Any]
     """Write what PostgreSQL's jsonb can hold and give back as it is."""
     try:
         _check_tree(value, DEEPEST_PAYLOAD)
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _encode(value)
         if "e+" in text:
             text = _TEXT_OR_LARGE.sub(_spelled, text)
         size = len(text.encode())

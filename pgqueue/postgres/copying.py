@@ -43,6 +43,9 @@ class _Frame(NamedTuple):
     place: str
 
 
+_NO_FRAME = _Frame("", JobOptions(), "", "", "")
+
+
 class Lines:
     """Writes the lines of one chunk, in blocks.
 
@@ -60,17 +63,25 @@ class Lines:
 
     def jobs(self) -> Iterator[str]:
         """Yield the lines of sql/jobs/copy.sql."""
+        frame, payload = _NO_FRAME, self._payload
         for specs, ids in self._blocks():
             lines = []
             for spec, job_id in zip(specs, ids, strict=True):
-                _, _, head, tail, _ = self._frame(spec)
-                lines.append(f"{job_id}{head}{self._payload(spec.args)}{tail}")
+                if spec.options is not frame.options or spec.task != frame.task:
+                    frame = self._frame(spec)
+                lines.append(f"{job_id}{frame.head}{payload(spec.args)}{frame.tail}")
             yield "".join(lines)
 
     def places(self) -> Iterator[str]:
         """Yield the lines of sql/ready/copy.sql."""
+        frame = _NO_FRAME
         for specs, ids in self._blocks():
-            yield "".join([f"{self._frame(spec)[4]}{job_id}\t1\n" for spec, job_id in zip(specs, ids, strict=True)])
+            lines = []
+            for spec, job_id in zip(specs, ids, strict=True):
+                if spec.options is not frame.options or spec.task != frame.task:
+                    frame = self._frame(spec)
+                lines.append(f"{frame.place}{job_id}\t1\n")
+            yield "".join(lines)
 
     def queues(self) -> list[str]:
         """Return the queues that have new jobs."""

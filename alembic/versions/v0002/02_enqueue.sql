@@ -15,7 +15,7 @@ drop function {schema}.enqueue(text, jsonb, text, integer, interval, timestamptz
 create function {schema}.write_jobs(
   p_queue text[], p_task text[], p_args jsonb[], p_priority integer[], p_delay float8[], p_run_at timestamptz[],
   p_max_retries integer[], p_timeout_ms integer[], p_more jsonb[], p_id bigint[]
-) returns setof bigint language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+) returns setof bigint language plpgsql volatile as $$
 begin
   return query
   with wanted as materialized (
@@ -64,7 +64,7 @@ end $$;
 create function {schema}.replace_job(
   p_id bigint, p_task text, p_args jsonb, p_priority integer, p_delay float8, p_run_at timestamptz, p_max_retries integer,
   p_timeout_ms integer, p_more jsonb
-) returns boolean language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+) returns boolean language plpgsql volatile as $$
 declare
   old {schema}.job;
   fresh {schema}.job;

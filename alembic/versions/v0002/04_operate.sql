@@ -7,9 +7,6 @@ alter function {schema}.adopt() security definer set search_path = pg_catalog, p
 -- pg_temp last, and so named: else a type that a caller puts there under the name of ours would run with the owner's rights.
 alter function {schema}.make_partition(text, date) set search_path = pg_catalog, pg_temp;
 alter function {schema}.make_partitions(integer) set search_path = pg_catalog, pg_temp;
-alter function {schema}.actor() set search_path = pg_catalog, pg_temp;
-alter function {schema}.wake(text, timestamptz) set search_path = pg_catalog, pg_temp;
-alter function {schema}.channel() set search_path = pg_catalog, pg_temp;
 
 -- Suspend and take up claims; a name that no queue can have is refused with a sentence.
 create function {schema}.check_queue(p_queue text) returns void language plpgsql immutable set search_path = pg_catalog, pg_temp as $$

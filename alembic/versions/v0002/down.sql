@@ -34,7 +34,6 @@ begin
 end $$;
 drop function {schema}.check_queue(text);
 alter function {schema}.adopt() security invoker reset search_path;
-alter function {schema}.actor() reset search_path;
 alter table {schema}.operator_action drop column role;
 drop index {schema}.job_key_until;
 grant execute on function {schema}.refuse_truncate(), {schema}.make_partition(text, date), {schema}.make_partitions(integer),
