@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import psutil
 import psycopg
 
 from benchmarks.common import PAYLOAD, TASK, options, report, say, server
 from pgqueue import EmbeddedServer, JobSpec, PgQueue, Task
+from pgqueue.postgres import copying
 from pgqueue.postgres.copying import Lines
 from pgqueue.postgres.statements import statement
 
@@ -45,6 +47,7 @@ def main() -> None:
         if chosen.memory:
             results |= memory(running, pgq, task, chosen.memory)
         results |= speed(running, pgq, task, chosen.jobs, chosen.pairs)
+        results |= crossover(running, pgq, task)
         pgq.close()
     report(chosen, results)
 
@@ -119,6 +122,25 @@ def speed(running: EmbeddedServer, pgq: PgQueue[None], task: Task[..., None], co
     for name, beside in (("prepared", "raw"), ("in a transaction", "raw"), ("generator", "raw by rows")):
         ratios = sorted(raw / ours for raw, ours in zip(seconds[beside], seconds[name], strict=True))
         found[f"{name}: of {beside}"] = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    return found
+
+
+def crossover(running: EmbeddedServer, pgq: PgQueue[None], task: Task[..., None]) -> dict[str, Any]:
+    """Return what a job costs by arrays and by COPY, for bulks of some sizes; it says from where on COPY pays."""
+    found: dict[str, Any] = {}
+    for size in (250, 500, 1000, 2000):
+        specs = list(stream(task, size))
+        taken: dict[str, list[float]] = {"arrays": [], "COPY": []}
+        with psycopg.connect(running.dsn) as connection:
+            for _ in range(15):
+                for way, least in (("arrays", size + 1), ("COPY", size)):
+                    with mock.patch.object(copying, "LEAST", least):
+                        started = time.perf_counter()
+                        pgq.using(connection).enqueue_many(specs, returning="count")
+                        connection.commit()
+                        taken[way].append(time.perf_counter() - started)
+        each = {way: f"{statistics.median(times) / size * 1e6:.1f} us" for way, times in taken.items()}
+        found[f"a bulk of {size}, us a job"] = ", ".join(f"{way} {cost}" for way, cost in each.items())
     return found
 
 

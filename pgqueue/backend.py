@@ -6,13 +6,13 @@ Every method may raise BackendUnavailable when the database cannot be reached; t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from pgqueue.model.job import ClaimedJob, JobSpec
-from pgqueue.tasks import Handle, Receive, Stored
+from pgqueue.model.job import ClaimedJob
+from pgqueue.tasks import JobWriter
 
 Verdict: TypeAlias = Literal["succeeded", "dead", "cancelled", "retry", "snooze", "release"]
 Answer: TypeAlias = Literal["done", "locked", "lost"]
@@ -377,26 +377,10 @@ class AskCancel:
 Question: TypeAlias = AskStates | AskEnds | AskCancel
 
 
-class ProducerBackend(Protocol):
-    """Where enqueue ends, and what a caller may ask of its jobs. Asynq: Enqueue; never in a caller's transaction."""
-
-    def enqueue(self, handle: Handle | None, spec: JobSpec[Any]) -> Stored:
-        """Write a job. Asynq: Enqueue."""
-        ...
-
-    async def aenqueue(self, handle: Handle | None, spec: JobSpec[Any]) -> Stored:
-        """Write a job on an async handle."""
-        ...
-
-    def enqueue_many(self, handle: Handle | None, jobs: Iterable[JobSpec[Any]], receive: Receive) -> None:
-        """Write jobs, all or none. Asynq: BatchEnqueue, each by itself."""
-        ...
-
-    async def aenqueue_many(
-        self, handle: Handle | None, jobs: Iterable[JobSpec[Any]] | AsyncIterable[JobSpec[Any]], receive: Receive
-    ) -> None:
-        """Write jobs on an async handle."""
-        ...
+class ProducerBackend(JobWriter, Protocol):
+    """Where enqueue ends, and what a caller may ask of its jobs. Asynq: Enqueue and BatchEnqueue, each task by itself and
+    never in a caller's transaction.
+    """
 
     def ask(self, question: Question) -> Any:
         """Answer a question. Asynq: GetTaskInfo, DeleteTask and CancelProcessing."""

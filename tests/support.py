@@ -14,7 +14,10 @@ from typing import Any
 import psycopg
 from anyio import to_thread
 
+from pgqueue.postgres.copying import LEAST
+
 ROOT = Path(__file__).resolve().parent.parent
+COPIED = LEAST + 100  # jobs of a bulk that goes by COPY where it can
 
 # Statement triggers on what changes while jobs run: the watcher is notified, so it never has to sleep.
 _TRIGGERS = """

@@ -18,7 +18,7 @@ from pgqueue.model.options import (
 from pgqueue.postgres.literals import texts
 from pgqueue.postgres.parameters import timeout_ms
 
-LEAST = 500  # jobs; below, the arrays of one statement are as fast (benchmarks/bulk.py)
+LEAST = 1000  # jobs; below, the arrays of one statement are faster (benchmarks/bulk.py)
 _BLOCK = 250  # lines; the server takes one while the next is written
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -36,14 +36,10 @@ def _is_plain(options: JobOptions) -> bool:
 class _Frame(NamedTuple):
     """What a job's lines share with those of its task: calls with the same options share the object."""
 
-    task: str
     options: JobOptions
     head: str
     tail: str
     place: str
-
-
-_NO_FRAME = _Frame("", JobOptions(), "", "", "")
 
 
 class Lines:
@@ -59,43 +55,38 @@ class Lines:
         self._ids = ids
         self._stamp = stamp
         self._codec = codec
+        self._frames: list[_Frame] = []
         self._known: dict[str, _Frame] = {}
 
     def jobs(self) -> Iterator[str]:
         """Yield the lines of sql/jobs/copy.sql."""
-        frame, payload = _NO_FRAME, self._payload
-        for specs, ids in self._blocks():
-            lines = []
-            for spec, job_id in zip(specs, ids, strict=True):
-                if spec.options is not frame.options or spec.task != frame.task:
-                    frame = self._frame(spec)
-                lines.append(f"{job_id}{frame.head}{payload(spec.args)}{frame.tail}")
-            yield "".join(lines)
+        payload = self._payload
+        for part in self._blocks():
+            self._frames += self._framed(self._specs[part])
+            rows = zip(self._ids[part], self._frames[part], self._specs[part], strict=True)
+            yield "".join([f"{job_id}{frame.head}{payload(spec.args)}{frame.tail}" for job_id, frame, spec in rows])
 
     def places(self) -> Iterator[str]:
-        """Yield the lines of sql/ready/copy.sql."""
-        frame = _NO_FRAME
-        for specs, ids in self._blocks():
-            lines = []
-            for spec, job_id in zip(specs, ids, strict=True):
-                if spec.options is not frame.options or spec.task != frame.task:
-                    frame = self._frame(spec)
-                lines.append(f"{frame.place}{job_id}\t1\n")
-            yield "".join(lines)
+        """Yield the lines of sql/ready/copy.sql, after those of the jobs."""
+        for part in self._blocks():
+            rows = zip(self._ids[part], self._frames[part], strict=True)
+            yield "".join([f"{frame.place}{job_id}\t1\n" for job_id, frame in rows])
 
     def queues(self) -> list[str]:
         """Return the queues that have new jobs."""
         return sorted({spec.options.queue or DEFAULT_QUEUE for spec in self._specs})
 
-    def _blocks(self) -> Iterator[tuple[Sequence[JobSpec[Any]], Sequence[str]]]:
-        for start in range(0, len(self._specs), _BLOCK):
-            yield self._specs[start : start + _BLOCK], self._ids[start : start + _BLOCK]
+    def _blocks(self) -> Iterator[slice]:
+        return (slice(start, start + _BLOCK) for start in range(0, len(self._specs), _BLOCK))
 
-    def _frame(self, spec: JobSpec[Any]) -> _Frame:
-        known = self._known.get(spec.task)
-        if known is None or known.options is not spec.options:
-            known = self._known[spec.task] = self._build(spec.task, spec.options)
-        return known
+    def _framed(self, specs: Sequence[JobSpec[Any]]) -> list[_Frame]:
+        frames, known = [], self._known
+        for spec in specs:
+            frame = known.get(spec.task)
+            if frame is None or frame.options is not spec.options:
+                frame = known[spec.task] = self._build(spec.task, spec.options)
+            frames.append(frame)
+        return frames
 
     def _build(self, task: str, options: JobOptions) -> _Frame:
         queue = (options.queue or DEFAULT_QUEUE).translate(_ESCAPES)
@@ -106,7 +97,7 @@ class Lines:
         headers = as_json(options.headers).translate(_ESCAPES) if options.headers else "\\N"
         tags = texts(options.tags).translate(_ESCAPES) if options.tags else "\\N"
         head = "".join(f"\t{column}" for column in columns) + "\t"
-        return _Frame(task, options, head, f"\t{headers}\t{tags}\n", f"{queue}\t{priority}\t")
+        return _Frame(options, head, f"\t{headers}\t{tags}\n", f"{queue}\t{priority}\t")
 
     def _payload(self, args: str) -> str:
         """Return args, body and codec; JSON text holds no raw tab or line end."""

@@ -16,7 +16,7 @@ from pgqueue.tasks.handles import (
     Task,
 )
 from pgqueue.tasks.jobs import Job, JobResults
-from pgqueue.tasks.producing import Handle, Producer, Receive, Stored, Written, check_jobs
+from pgqueue.tasks.producing import Handle, JobWriter, Producer, Receive, Stored, Written, check_jobs
 from pgqueue.tasks.queues import AsyncQueue, HandledQueue, SyncQueue
 from pgqueue.tasks.registry import Declaration, Executor, Registry, declare, need_tasks
 
@@ -36,6 +36,7 @@ __all__ = [
     "Job",
     "JobContext",
     "JobResults",
+    "JobWriter",
     "P",
     "Producer",
     "Receive",

@@ -81,13 +81,8 @@ class Receive(Protocol):
         ...
 
 
-class Producer(Protocol):
-    """Where enqueue ends. ``handle`` is the caller's transaction; None: a connection of the producer's own."""
-
-    @property
-    def results(self) -> JobResults:
-        """Answers what a job asks."""
-        ...
+class JobWriter(Protocol):
+    """Writes jobs. ``handle`` is the caller's transaction; None: a connection of the writer's own."""
 
     def enqueue(self, handle: Handle | None, spec: JobSpec[Any]) -> Stored:
         """Write a job."""
@@ -105,6 +100,15 @@ class Producer(Protocol):
         self, handle: Handle | None, jobs: Iterable[JobSpec[Any]] | AsyncIterable[JobSpec[Any]], receive: Receive
     ) -> None:
         """Write jobs on an async handle."""
+        ...
+
+
+class Producer(JobWriter, Protocol):
+    """Where enqueue ends."""
+
+    @property
+    def results(self) -> JobResults:
+        """Answers what a job asks."""
         ...
 
 

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from pgqueue import JobContext, JobSpec, PgQueue, Task, Unique
 from tests.bulk.conftest import Shrink
-from tests.support import Watch
+from tests.support import COPIED, Watch
 from tests.worker.harness import ENDED
 
 Sending = Task[..., None]
@@ -134,10 +134,10 @@ def test_mixed_jobs_come_back_equal_by_copy_as_arrays_and_alone(
     pgq: PgQueue[None], database: psycopg.Connection, shrink: Shrink, copied: list[int], seed: int, later: bool
 ) -> None:
     chance = random.Random(seed)
-    specs = mixed(pgq, chance, 600, later=later)
+    specs = mixed(pgq, chance, COPIED, later=later)
     shrink(5000, copied_from=500)
     by_copy = pgq.enqueue_many(specs, returning="ids")
-    assert copied == ([] if later else [600])
+    assert copied == ([] if later else [COPIED])
     shrink(5000, copied_from=10**9)
     as_arrays = pgq.enqueue_many(specs, returning="ids")
     alone = [pgq.enqueue_many([spec], returning="ids")[0] for spec in specs[:50]]
@@ -172,24 +172,24 @@ def test_delayed_jobs_stand_in_scheduled_and_are_not_copied(
     pgq: PgQueue[None], send: Sending, database: psycopg.Connection, copied: list[int]
 ) -> None:
     soon = send.using(delay="1h")
-    pgq.enqueue_many((soon.job(number) for number in range(600)), returning="count")
-    pgq.enqueue_many((send.using(run_at=LATER).job(number) for number in range(600)), returning="count")
+    pgq.enqueue_many((soon.job(number) for number in range(COPIED)), returning="count")
+    pgq.enqueue_many((send.using(run_at=LATER).job(number) for number in range(COPIED)), returning="count")
     assert copied == []
     row = database.execute(
         "select count(*), count(distinct due_at > now() + interval '50 minutes') from pgqueue.scheduled"
     )
-    assert row.fetchone() == (1200, 1)
+    assert row.fetchone() == (2 * COPIED, 1)
     assert database.execute("select count(*) from pgqueue.ready").fetchone() == (0,)
 
 
 def test_a_delay_of_nothing_is_for_now(pgq: PgQueue[None], send: Sending, copied: list[int]) -> None:
-    pgq.enqueue_many(send.using(delay=0).job(number) for number in range(500))
-    assert copied == [500]
+    pgq.enqueue_many(send.using(delay=0).job(number) for number in range(COPIED))
+    assert copied == [COPIED]
 
 
 def test_jobs_that_share_keys_are_not_copied(pgq: PgQueue[None], send: Sending, copied: list[int]) -> None:
-    pgq.enqueue_many(send.using(key=str(number)).job(number) for number in range(600))
-    pgq.enqueue_many(send.using(unique=Unique()).job(number) for number in range(600))
+    pgq.enqueue_many(send.using(key=str(number)).job(number) for number in range(COPIED))
+    pgq.enqueue_many(send.using(unique=Unique()).job(number) for number in range(COPIED))
     assert copied == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pgqueue import PgQueue, Task
 from tests.bulk.conftest import Shrink
-from tests.support import Watch
+from tests.support import COPIED, Watch
 from tests.worker.harness import ENDED, LISTENING, timed
 
 POLL = 60.0
@@ -44,9 +44,12 @@ async def test_a_bulk_by_copy_wakes_a_sleeping_worker(pgq: PgQueue[None], watch:
     async with timed(pgq.worker(concurrency=10), poll=POLL):
         await watch.auntil("select true from pgqueue.worker_idle")
         await watch.auntil(LISTENING)
-        for total in (500, 1000):  # the first may be found by the first look, the second only by a notification
+        for total in (
+            COPIED,
+            2 * COPIED,
+        ):  # the first may be found by the first look, the second only by a notification
             await watch.auntil("select true from pgqueue.worker_idle", timeout=SOON)
-            await pgq.aenqueue_many((note.job(number) for number in range(500)), returning="count")
+            await pgq.aenqueue_many((note.job(number) for number in range(COPIED)), returning="count")
             await watch.auntil(ENDED, total, "succeeded", timeout=SOON)
-    assert copied == [500, 500]
+    assert copied == [COPIED, COPIED]
     await pgq.aclose()

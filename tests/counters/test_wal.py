@@ -35,11 +35,7 @@ async def test_wal_from_enqueue_to_history_is_a_kilobyte_and_little_more_than_tw
     assert sum(split.values()) <= DRIFT * MEASURED[name], f"WAL bytes a job, payload {name}: {split}"
 
 
-async def test_each_step_of_a_batch_is_one_commit_and_few_statements(quiet: EmbeddedServer) -> None:
+async def test_each_step_of_a_batch_is_one_statement_and_one_commit(quiet: EmbeddedServer) -> None:
     async with measuring(quiet) as measure:
         costs = await measure.batch(65)
-    # A batch of this size is copied in: may copy, begin, draw, two COPY, wake, commit.
-    statements = {"enqueue": 7, "claim": 1, "finish": 1}
-    assert {step: (cost.statements, cost.commits) for step, cost in costs.items()} == {
-        s: (statements[s], 1) for s in STEPS
-    }
+    assert {step: (cost.statements, cost.commits) for step, cost in costs.items()} == dict.fromkeys(STEPS, (1, 1))

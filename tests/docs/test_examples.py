@@ -54,9 +54,7 @@ def test_the_readme_does_what_it_says(
         _run(README, block, reader)
     assert capsys.readouterr().out == blocks(README, "text")[1].text
     assert database.execute("select id from shop_order order by id").fetchall() == [(1,), (2,)]
-    stored = (
-        "select state, queue, priority, args, tags from pgqueue.all_jobs where task = 'shop.send_receipt' order by id limit 2"
-    )
+    stored = "select state, queue, priority, args, tags from pgqueue.all_jobs where task = 'shop.send_receipt' order by id limit 2"
     assert database.execute("select count(*) from pgqueue.job").fetchone() == (1 + 1 + 1000 + 1,)
     assert database.execute(stored).fetchall() == [
         ("ready", "email", 0, {"order_id": 1}, ["shop"]),

@@ -28,10 +28,9 @@ from tests.enqueue.openers import (
     engine_url,
     pg8000_connection,
 )
-from tests.support import Watch
+from tests.support import COPIED, Watch
 
 Sending = Task[..., None]
-COPIED = 600  # enough to go by COPY
 COUNT = "select count(*) from pgqueue.job"
 
 

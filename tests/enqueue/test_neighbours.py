@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 from pgqueue import InvalidArguments, JobExists, JobSpec, PgQueue, Task, Unique
 from tests.enqueue.handles import Handle
 from tests.enqueue.openers import engine_url, pg8000_connection
+from tests.support import COPIED
 
 pytestmark = pytest.mark.usefixtures("chunks_of_500")
 Sending = Task[..., None]
 TIMES = 20  # psycopg prepares at the fifth use, asyncpg keeps a hundred
-COPIED = 600
 SETTINGS = (
     "select name || '=' || setting from pg_settings where name !~ '^plpgsql' and name not in ('search_path_hint')"
 )

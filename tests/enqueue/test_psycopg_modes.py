@@ -17,12 +17,11 @@ from psycopg.rows import class_row, dict_row, namedtuple_row, scalar_row
 
 from pgqueue import HandleError, JobExists, JobSpec, PgQueue, Task, Unique
 from pgqueue.postgres import carriers
-from tests.support import Watch
+from tests.support import COPIED, Watch
 
 pytestmark = pytest.mark.usefixtures("chunks_of_500")
 Sending = Task[..., None]
 COUNT = "select count(*) from pgqueue.job"
-COPIED = 600  # a chunk that goes by COPY, and one that does not
 CHUNKED = 1200  # three chunks
 
 

@@ -18,6 +18,7 @@ from pgqueue.postgres.literals import numbers
 from pgqueue.postgres.statements import statement
 from pgqueue.tasks import Registry
 from tests.enqueue.handles import Handle
+from tests.support import COPIED
 
 Sending = Task[..., object]
 BLOCKING: tuple[Callable[[Job[Any]], object], ...] = (Job.status, Job.wait, Job.result, Job.cancel)
@@ -65,7 +66,7 @@ async def test_a_bulk_by_copy_is_refused_inside_its_transaction_too(
     send: Sending, pgq: PgQueue[None], dsn: str
 ) -> None:
     with psycopg.connect(dsn) as connection:
-        jobs = pgq.using(connection).enqueue_many([send.job(number) for number in range(600)])
+        jobs = pgq.using(connection).enqueue_many([send.job(number) for number in range(COPIED)])
         with pytest.raises(JobNotCommitted):
             pgq.gather(jobs)
         await refused(jobs[-1], JobNotCommitted, "still open")
@@ -84,7 +85,7 @@ async def test_a_bound_transaction_is_the_callers_as_well(send: Sending, pgq: Pg
 def test_on_an_autocommitting_connection_and_on_our_own_the_job_is_committed(
     send: Sending, pgq: PgQueue[None], database: psycopg.Connection
 ) -> None:
-    bulk = [send.job(number) for number in range(600)]
+    bulk = [send.job(number) for number in range(COPIED)]
     jobs = [
         send.enqueue(1),
         send.using(database).enqueue(2),

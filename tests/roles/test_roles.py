@@ -10,7 +10,7 @@ from psycopg import sql
 
 from pgqueue import ConfigurationError, JobFailed, PgQueue, SchemaError
 from tests.roles.conftest import Login
-from tests.support import Watch
+from tests.support import COPIED, Watch
 
 SECRET = '\'{"card": "4111"}\''
 
@@ -69,7 +69,7 @@ def test_a_producer_enqueues_and_waits_but_reads_neither_payload_nor_result(logi
     @web.task(name="pay")
     def pay(card: str) -> None: ...
 
-    jobs = web.enqueue_many([pay.job("4111") for _ in range(600)])  # no COPY: it may not write the tables
+    jobs = web.enqueue_many([pay.job("4111") for _ in range(COPIED)])  # no COPY: it may not write the tables
     assert {job.status() for job in jobs[:3]} == {"ready"}
     assert pay.using(key="a").enqueue("1").created
     assert not pay.using(key="a").enqueue("1").created

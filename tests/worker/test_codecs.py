@@ -14,7 +14,7 @@ from psycopg import sql
 
 from pgqueue import EmbeddedServer, InvalidPayload, JobFailed, PgQueue, PgQueueError, RetryPolicy, Task, Unique
 from pgqueue.contrib.encryption import Encryption
-from tests.support import Watch
+from tests.support import COPIED, Watch
 from tests.worker.harness import Heard, errors_of, row_of, runs_of
 
 PATIENCE = 20
@@ -141,7 +141,7 @@ async def test_what_is_said_of_an_argument_that_no_longer_fits_does_not_show_it(
     await close(before, after)
 
 
-@pytest.mark.parametrize("count", [1, 3, 600], ids=["one", "arrays", "copy"])
+@pytest.mark.parametrize("count", [1, 3, COPIED], ids=["one", "arrays", "copy"])
 async def test_jobs_under_the_old_key_run_after_a_rotation(dsn: str, watch: Watch, count: int) -> None:
     (before, old_echo), (after, new_echo) = application(dsn, OLD), application(dsn, NEW, OLD)
     jobs = before.enqueue_many(old_echo.job(f"{number}") for number in range(count))
@@ -264,7 +264,7 @@ class Broken(Shout):
         return super().encode(payload)
 
 
-@pytest.mark.parametrize("count", [1, 3, 600], ids=["one", "arrays", "copy"])
+@pytest.mark.parametrize("count", [1, 3, COPIED], ids=["one", "arrays", "copy"])
 def test_a_codec_that_fails_is_said_and_leaves_nothing_and_the_transaction_usable(
     dsn: str, database: psycopg.Connection, count: int
 ) -> None:
