@@ -2,191 +2,56 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections import namedtuple
 from collections.abc import Callable, Iterator
-from dataclasses import InitVar, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import Enum, Flag, IntEnum, StrEnum
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
-    Generic,
     Literal,
-    NamedTuple,
-    NewType,
-    NotRequired,
-    TypedDict,
-    TypeVar,
     Unpack,
 )
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from typing_extensions import TypeAliasType
 
-from pgqueue.model.converters import converter_of
-from pgqueue.model.errors import InvalidArguments, InvalidPayload, TaskError
+from pgqueue.model.errors import InvalidArguments
 from pgqueue.model.payload import CallShape
+from tests.model.kinds import (
+    BERLIN,
+    ID,
+    NOW,
+    Bare,
+    Box,
+    ByHand,
+    Color,
+    DateBox,
+    Level,
+    Line,
+    Mood,
+    Odd,
+    Order,
+    Partial,
+    Point,
+    Rectangle,
+    Right,
+    Tree,
+    When,
+    name_of,
+    repeatable,
+    returned,
+    shape_for,
+    stored,
+)
 
 if TYPE_CHECKING:
-    from fractions import Fraction  # a name that does not exist at run time
-
-repeatable = settings(derandomize=True, deadline=None, database=None, max_examples=150)
-T = TypeVar("T")
-When = NewType("When", datetime)
-BERLIN = ZoneInfo("Europe/Berlin")
-NOW = datetime(2030, 5, 1, 12, 30, 1, 5, tzinfo=UTC)
-ID = UUID("12345678-1234-5678-1234-567812345678")
-
-
-class Color(Enum):
-    """Values are text; two names for one."""
-
-    RED = "red"
-    BLUE = "blue"
-    CRIMSON = "red"  # noqa: PIE796 - that is what is tested
-
-
-class Level(IntEnum):
-    """Values are numbers."""
-
-    LOW = 1
-    HIGH = 2
-
-
-class Mood(StrEnum):
-    """Values are text, and so are the members."""
-
-    GOOD = "good"
-
-
-class Odd(Enum):
-    """Values that JSON does not have."""
-
-    PAIR = (1, 2)
-    NOTHING = None
-
-
-class Right(Flag):
-    """Members that add up."""
-
-    READ = 1
-    WRITE = 2
-
-
-class Point(NamedTuple):
-    """A tuple with names."""
-
-    x: int
-    at: datetime | None = None
-
-
-Bare = namedtuple("Bare", "first second")
-
-
-class Partial(TypedDict):
-    """A dict with stated keys."""
-
-    at: datetime
-    note: NotRequired[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A frozen dataclass with slots."""
-
-    price: Decimal
-    weight: float = 1.0
-    tags: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Order:
-    """A dataclass of dataclasses."""
-
-    id: UUID
-    lines: list[Line]
-    placed: datetime
-    note: str | None = None
-
-
-@dataclass
-class Tree:
-    """A dataclass made of itself."""
-
-    at: date
-    children: list[Tree] = field(default_factory=list)
-    parent: Tree | None = None
-
-
-@dataclass
-class Box(Generic[T]):
-    """A generic dataclass."""
-
-    held: T
-    spare: list[T] = field(default_factory=list)
-
-
-@dataclass
-class DateBox(Box[date]):
-    """A subclass that says what is held."""
-
-
-@dataclass
-class Rectangle:
-    """A dataclass that computes a field and changes another."""
-
-    name: str
-    side: int
-    area: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.name += "!"
-        self.area = self.side**2
-
-
-@dataclass(init=False)
-class ByHand:
-    """A dataclass whose constructor takes its fields by name."""
-
-    side: int
-
-    def __init__(self, side: int, *, unit: str = "m") -> None:
-        self.side = side
-
-
-def shape_for(annotation: Any) -> CallShape:
-    """Return the shape of a task that takes, and returns, one value of an annotation."""
-
-    def take(value: Any) -> Any: ...
-
-    take.__annotations__ = {"value": annotation, "return": annotation}
-    return CallShape(take, context=False)
-
-
-def stored(value: object, annotation: Any) -> Any:
-    """Return what is stored for a value."""
-    return json.loads(shape_for(annotation).encode((value,), {}))["value"]
-
-
-def returned(value: object, annotation: Any) -> Any:
-    """Return what a worker's handler gets for a value."""
-    shape = shape_for(annotation)
-    return shape.decode(shape.encode((value,), {}))[1]["value"]
-
-
-def name_of(part: Any) -> str:
-    """Return the name of a test's parameter: the same in every process, also of a set."""
-    return part[:40] if isinstance(part, str) else getattr(part, "__name__", type(part).__name__)
+    pass  # a name that does not exist at run time
 
 
 # What is stored for a value is a promise to SQL: a change here is a change for those who read and write it.
@@ -402,160 +267,3 @@ def test_a_default_is_left_to_the_worker() -> None:
     shape = CallShape(work, context=False)
     assert shape.encode((), {}) == "{}"
     assert shape.decode("{}") == ((), {})
-
-
-Dates = TypeAliasType("Dates", list[Annotated[date, "when"]])
-Day = NewType("Day", Annotated[date, "when"])
-
-
-def test_a_named_type_is_what_it_stands_for() -> None:
-    assert returned([date.min], Dates) == [date.min]
-    assert returned({date.min: date.max}, dict[Day, Day]) == {date.min: date.max}
-
-
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        int,
-        float,
-        str,
-        bool,
-        None,
-        Any,
-        object,
-        T,
-        list,
-        dict,
-        list[int],
-        list[float],
-        dict[str, Any],
-        dict[str, list[int | None]],
-        int | str | None,
-        Literal["a", 1],
-        Annotated[int, "x"],
-        NewType("UserId", int),
-        type[datetime],
-        Callable[[datetime], date],
-        complex,
-    ],
-    ids=str,
-)
-def test_plain_json_has_no_converter(annotation: Any) -> None:
-    assert converter_of(annotation) is None
-
-
-@pytest.mark.parametrize(
-    ("annotation", "named"),
-    [
-        (datetime | str, "datetime.datetime | str"),
-        (datetime | date, "more than one"),
-        (list[UUID | str], "UUID | str"),
-        (dict[str, Decimal | str | None], "more than one"),
-        (Level | int, "more than one"),
-        (Right | float, "more than one"),
-        (Line | Order, "more than one"),
-        (Line | dict[str, int], "more than one"),
-        (set[int] | list[int], "more than one"),
-        (tuple[int, ...] | list[int], "more than one"),
-        (datetime | Any, "more than one"),
-        (Literal["a", Color.RED] | str, "more than one"),
-        (Box[datetime | str], "datetime.datetime | str"),
-        (tuple[int, *tuple[str, ...]], "not supported"),
-    ],
-    ids=str,
-)
-def test_a_type_that_cannot_be_read_for_certain_is_refused_when_the_task_is_declared(
-    annotation: Any, named: str
-) -> None:
-    with pytest.raises(TaskError) as refusal:
-        shape_for(annotation)
-    assert refusal.value.problem.startswith("shape_for.<locals>.take: the parameter value: ")
-    assert named in refusal.value.problem
-    assert refusal.value.remedy
-
-
-@pytest.mark.parametrize(
-    "annotation",
-    [datetime | None, datetime | int, Decimal | int | bool, Line | str, Level | str | None, Line | list[int]],
-    ids=str,
-)
-def test_a_union_whose_members_are_stored_differently_is_taken(annotation: Any) -> None:
-    assert converter_of(annotation) is not None
-
-
-@dataclass
-class Unresolved:
-    """A field is of a type that does not exist at run time."""
-
-    amount: Fraction
-
-
-@dataclass
-class WithInput:
-    """Its constructor needs what is no field."""
-
-    side: int
-    scale: InitVar[int]
-
-    def __post_init__(self, scale: int) -> None:
-        self.side *= scale
-
-
-@dataclass(init=False)
-class Positional:
-    """Its constructor takes no field by name."""
-
-    side: int
-
-    def __init__(self, length: int) -> None:
-        self.side = length
-
-
-@dataclass
-class Growing(Generic[T]):
-    """A type without end."""
-
-    inner: Growing[list[T]] | None = None
-
-
-@pytest.mark.parametrize(
-    ("annotation", "named"),
-    [
-        (Unresolved, "Unresolved cannot be resolved (name 'Fraction' is not defined)"),
-        (list[Unresolved], "Unresolved"),
-        (WithInput, "differ in scale"),
-        (Positional, "differ in length, side"),
-        (Growing[int], "more than 1000 types"),
-    ],
-    ids=str,
-)
-def test_a_class_that_cannot_be_made_again_is_refused_when_the_task_is_declared(annotation: Any, named: str) -> None:
-    with pytest.raises(TaskError) as refusal:
-        shape_for(annotation)
-    assert named in refusal.value.problem
-
-
-def test_a_name_that_does_not_exist_leaves_the_other_parameters_as_they_are() -> None:
-    def work(amount: Fraction, at: datetime) -> None: ...
-
-    shape = CallShape(work, context=False)
-    assert shape.decode(shape.encode((1, NOW), {}))[1] == {"amount": 1, "at": NOW}
-    with pytest.raises(InvalidPayload) as refusal:
-        shape.encode((Decimal(1), NOW), {})
-    assert "Import Fraction at run time" in refusal.value.remedy
-
-
-def test_without_an_annotation_the_remedy_is_to_annotate() -> None:
-    def work(at) -> None: ...  # type: ignore[no-untyped-def]
-
-    with pytest.raises(InvalidPayload) as refusal:
-        CallShape(work, context=False).encode((NOW,), {})
-    assert "annotate the parameter" in refusal.value.remedy
-
-
-def test_a_converter_is_made_once_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    shape = shape_for(list[Order])
-    for name in ("fields", "is_dataclass"):
-        monkeypatch.setattr(dataclasses, name, None)
-    order = Order(ID, [Line(Decimal(1))], NOW)
-    assert shape.decode(shape.encode(([order],), {}))[1]["value"] == [order]

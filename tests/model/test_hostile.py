@@ -19,18 +19,7 @@ import pytest
 
 from pgqueue.model.errors import InvalidArguments, InvalidPayload, PgQueueError
 from pgqueue.model.payload import DEEPEST_PAYLOAD
-from tests.model.test_converters import (
-    Color,
-    Level,
-    Line,
-    Order,
-    Partial,
-    Point,
-    Rectangle,
-    name_of,
-    returned,
-    shape_for,
-)
+from tests.model.kinds import Color, Level, Line, Order, Partial, Point, Rectangle, name_of, returned, shape_for
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FAR_EAST, FAR_WEST = timezone(timedelta(hours=23, minutes=59)), timezone(-timedelta(hours=23, minutes=59))

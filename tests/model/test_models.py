@@ -20,7 +20,7 @@ from pydantic import ConfigDict, Field
 
 from pgqueue.model.converters import converter_of
 from pgqueue.model.errors import InvalidArguments, TaskError
-from tests.model.test_converters import returned, shape_for, stored
+from tests.model.kinds import returned, shape_for, stored
 from tests.model.test_hostile import refused
 from tests.support import ROOT
 

@@ -16,7 +16,7 @@ import pytest
 from pgqueue.model import payload
 from tests.docs.pages import DOCS, table
 from tests.model import test_converters
-from tests.model.test_converters import returned, stored
+from tests.model.kinds import returned, stored
 
 PAGE = DOCS / "payload.md"
 NAMES: dict[str, Any] = {
