@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum, StrEnum
-from typing import Annotated, (
+from typing import (
     TYPE_CHECKING,
+    Annotated,
     Any,
     Generic,
     NamedTuple,
@@ -21,9 +22,8 @@ from typing import Annotated, (
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from typing_extensions import TypeAliasType
-
 from hypothesis import settings
+from typing_extensions import TypeAliasType
 
 from pgqueue.model.payload import CallShape
 
