@@ -25,7 +25,7 @@ WORDS = (
     "scheduled ready running succeeded cancelled expired enqueue aenqueue enqueue_many using delay run_at executor "
     "RetryPolicy RetryAfter Snooze GiveUp weights max_retries"
 )
-# Folders and files of the repository as prose names them: `tests/worker/`, `pgqueue/backend.py`.
+# Folders and files of the repository as prose names them: `tests/worker/`, `pgqueue/backend/`.
 NAMED = re.compile(r"`((?:tests|pgqueue|alembic|benchmarks|examples|docs)/[\w/.]*)`")
 
 

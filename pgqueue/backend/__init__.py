@@ -1,0 +1,54 @@
+"""What a backend does, and the values that it exchanges with the worker, the inspector and the producer.
+
+``postgres`` implements this on lanes and leases; ``asynq`` will on Redis. Beside each method stands how Asynq does it.
+Every method may raise BackendUnavailable when the database cannot be reached; the caller tries again later.
+"""
+
+from __future__ import annotations
+
+from pgqueue.backend.inspecting import AttemptRecord, InspectBackend, JobFilter, JobRecord, QueueRecord
+from pgqueue.backend.producing import AskCancel, AskEnds, AskStates, Ended, ProducerBackend, Question
+from pgqueue.backend.working import (
+    Agenda,
+    Answer,
+    Beats,
+    Claim,
+    Heart,
+    Notice,
+    Outcome,
+    Promotion,
+    Pulse,
+    Rescue,
+    Verdict,
+    View,
+    WorkerBackend,
+    WorkerInfo,
+)
+
+__all__ = [
+    "Agenda",
+    "Answer",
+    "AskCancel",
+    "AskEnds",
+    "AskStates",
+    "AttemptRecord",
+    "Beats",
+    "Claim",
+    "Ended",
+    "Heart",
+    "InspectBackend",
+    "JobFilter",
+    "JobRecord",
+    "Notice",
+    "Outcome",
+    "ProducerBackend",
+    "Promotion",
+    "Pulse",
+    "Question",
+    "QueueRecord",
+    "Rescue",
+    "Verdict",
+    "View",
+    "WorkerBackend",
+    "WorkerInfo",
+]
