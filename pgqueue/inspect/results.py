@@ -181,9 +181,11 @@ def _absent(job: Job[Any], answer: str) -> PgQueueError:
 
 def _timeout(job: Job[Any], state: JobState, limit: float, others: int) -> WaitTimeout:
     more = f", nor have {others - 1} others" if others > 1 else ""
+    task = f" of {job.task}" if job.task else ""
+    queue = f"the queue {job.queue!r}" if job.queue else "its queue"
     return WaitTimeout(
-        f"Job {job.id} of {job.task} has not ended in {limit:g} s, it is {state}{more}.",
-        f"Wait longer, or see whether a worker serves the queue {job.queue!r}: pgqueue queues list",
+        f"Job {job.id}{task} has not ended in {limit:g} s, it is {state}{more}.",
+        f"Wait longer, or see whether a worker serves {queue}: pgqueue queues list",
     )
 
 
