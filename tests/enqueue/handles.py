@@ -229,16 +229,17 @@ class DbapiHandle(Handle):
 
 
 class AsyncpgHandle(Handle):
-    """A connection of asyncpg; it begins by itself, as the others do."""
+    """A connection of asyncpg; it begins by itself, as the others do, unless it is to autocommit."""
 
     is_async = True
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: Any, *, autocommits: bool = False) -> None:
         super().__init__(given)
+        self._autocommits = autocommits
         self._transaction: Any = None
 
     async def begin(self) -> None:
-        if self._transaction is None:
+        if self._transaction is None and not self._autocommits:
             self._transaction = self.given.transaction()
             await self._transaction.start()
 
@@ -265,14 +266,15 @@ class AsyncpgHandle(Handle):
 
 
 class DjangoHandle(Handle):
-    """Django's connection, in its ``atomic``."""
+    """Django's connection, in its ``atomic`` unless it is to autocommit."""
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: Any, *, autocommits: bool = False) -> None:
         super().__init__(given)
+        self._autocommits = autocommits
         self._atomic: AbstractContextManager[None] | None = None
 
     async def begin(self) -> None:
-        if self._atomic is None:
+        if self._atomic is None and not self._autocommits:
             self._atomic = self._block()
             self._atomic.__enter__()
 

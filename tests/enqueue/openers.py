@@ -120,14 +120,14 @@ async def _async_psycopg(dsn: str, *, cursor: Any = None, **options: Any) -> Asy
 
 
 @asynccontextmanager
-async def _core(dsn: str, *, driver: str) -> AsyncIterator[Handle]:
-    with engine_on(dsn, driver).connect() as given:
+async def _core(dsn: str, *, driver: str, **options: Any) -> AsyncIterator[Handle]:
+    with engine_on(dsn, driver).execution_options(**options).connect() as given:
         yield SqlAlchemyHandle(given)
 
 
 @asynccontextmanager
-async def _session(dsn: str, *, driver: str) -> AsyncIterator[Handle]:
-    with Session(engine_on(dsn, driver)) as given:
+async def _session(dsn: str, *, driver: str, **options: Any) -> AsyncIterator[Handle]:
+    with Session(engine_on(dsn, driver).execution_options(**options)) as given:
         yield SqlAlchemyHandle(given)
 
 
@@ -148,14 +148,14 @@ async def _session_with_two(dsn: str, *, by_class: bool) -> AsyncIterator[Handle
 
 
 @asynccontextmanager
-async def _async_core(dsn: str, *, driver: str) -> AsyncIterator[Handle]:
-    async with async_engine_on(dsn, driver).connect() as given:
+async def _async_core(dsn: str, *, driver: str, **options: Any) -> AsyncIterator[Handle]:
+    async with async_engine_on(dsn, driver).execution_options(**options).connect() as given:
         yield AsyncSqlAlchemyHandle(given)
 
 
 @asynccontextmanager
-async def _async_session(dsn: str, *, driver: str) -> AsyncIterator[Handle]:
-    async with AsyncSession(async_engine_on(dsn, driver)) as given:
+async def _async_session(dsn: str, *, driver: str, **options: Any) -> AsyncIterator[Handle]:
+    async with AsyncSession(async_engine_on(dsn, driver).execution_options(**options)) as given:
         yield AsyncSqlAlchemyHandle(given)
 
 
@@ -181,14 +181,16 @@ def _cursor_of_dicts(connection: Any) -> Any:
 
 
 @asynccontextmanager
-async def _psycopg2(dsn: str, *, cursor: Any = None) -> AsyncIterator[Handle]:
+async def _psycopg2(dsn: str, *, cursor: Any = None, autocommit: bool = False) -> AsyncIterator[Handle]:
     with closing(psycopg2.connect(dsn)) as connection:
+        connection.autocommit = autocommit
         yield DbapiHandle(connection, cursor(connection) if cursor else connection)
 
 
 @asynccontextmanager
-async def _pg8000(dsn: str, *, cursor: bool = False) -> AsyncIterator[Handle]:
+async def _pg8000(dsn: str, *, cursor: bool = False, autocommit: bool = False) -> AsyncIterator[Handle]:
     connection = pg8000_connection(dsn)
+    connection.autocommit = autocommit
     try:
         yield DbapiHandle(connection, connection.cursor() if cursor else connection)
     finally:
@@ -197,24 +199,24 @@ async def _pg8000(dsn: str, *, cursor: bool = False) -> AsyncIterator[Handle]:
 
 
 @asynccontextmanager
-async def _asyncpg(dsn: str) -> AsyncIterator[Handle]:
+async def _asyncpg(dsn: str, *, autocommits: bool = False) -> AsyncIterator[Handle]:
     connection = await asyncpg.connect(dsn)
     try:
-        yield AsyncpgHandle(connection)
+        yield AsyncpgHandle(connection, autocommits=autocommits)
     finally:
         await connection.close()
 
 
 @asynccontextmanager
-async def _asyncpg_of_a_pool(dsn: str) -> AsyncIterator[Handle]:
+async def _asyncpg_of_a_pool(dsn: str, *, autocommits: bool = False) -> AsyncIterator[Handle]:
     async with asyncpg.create_pool(dsn, min_size=1, max_size=1) as pool, pool.acquire() as connection:
-        yield AsyncpgHandle(connection)
+        yield AsyncpgHandle(connection, autocommits=autocommits)
 
 
 @asynccontextmanager
-async def _django(dsn: str) -> AsyncIterator[Handle]:
+async def _django(dsn: str, *, autocommits: bool = False) -> AsyncIterator[Handle]:
     with django_connection(dsn) as connection:
-        handle = DjangoHandle(connection)
+        handle = DjangoHandle(connection, autocommits=autocommits)
         try:
             yield handle
         finally:
@@ -273,7 +275,25 @@ _KINDS: dict[str, Opener] = {
 }
 KINDS = tuple(_KINDS)
 
+# Of these, the options that make each statement commit by itself.
+_AUTOCOMMITTING: dict[str, dict[str, Any]] = {
+    **{kind: {"autocommit": True} for kind in KINDS if kind.startswith("psycopg") and "server cursor" not in kind},
+    **{kind: {"autocommit": True} for kind in KINDS if kind.startswith("pg8000")},
+    **{
+        kind: {"isolation_level": "AUTOCOMMIT"}
+        for kind in KINDS
+        if kind.startswith(("session on", "core", "async session on", "async core"))
+    },
+    **{kind: {"autocommits": True} for kind in KINDS if kind.startswith(("asyncpg", "django"))},
+}
+AUTOCOMMITTING = tuple(_AUTOCOMMITTING)
+
 
 def open_handle(kind: str, dsn: str) -> AbstractAsyncContextManager[Handle]:
     """Open a handle of this kind on a database."""
     return _KINDS[kind](dsn)
+
+
+def open_autocommitting(kind: str, dsn: str) -> AbstractAsyncContextManager[Handle]:
+    """Open a handle of this kind, of those that autocommit, outside of any transaction."""
+    return _KINDS[kind](dsn, **_AUTOCOMMITTING[kind])
