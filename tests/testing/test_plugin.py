@@ -41,6 +41,46 @@ CONFTEST = """
     def pgqueue_app():
         return shop.pgq
 """
+TESTS_OF_SENDING = """
+    import psycopg
+    import pytest
+    import shop
+    from pgqueue import BackendUnavailable
+    from pgqueue.testing import Jobs
+
+    seen = []
+
+    @pytest.mark.parametrize("user", [1, 2])
+    def test_send(jobs: Jobs, pgqueue_dsn, user):
+        assert shop.pgq.settings.dsn == pgqueue_dsn
+        seen.append(pgqueue_dsn)
+        shop.send.enqueue(user)
+        jobs.assert_enqueued(shop.send, count=1, user=user)
+        assert [job.state for job in jobs.drain()] == ["succeeded"]
+
+    @pytest.mark.anyio
+    async def test_in_an_event_loop(jobs, anyio_backend):
+        await shop.both.aenqueue(5)
+        assert len(await jobs.adrain()) == 3
+
+    def test_in_the_event_loop_of_a_drain(jobs):
+        shop.both.enqueue(5)
+        assert len(jobs.drain()) == 3
+
+    def test_a_failure(jobs):
+        shop.send.enqueue(13)
+        jobs.drain()
+
+    def test_afterwards():
+        assert len(set(seen)) == 2
+        assert shop.pgq.settings.dsn == "postgresql://nobody@127.0.0.1:1/nowhere"
+        with pytest.raises(psycopg.OperationalError, match="does not exist"):
+            psycopg.connect(seen[0])
+
+    @pytest.fixture
+    def anyio_backend():
+        return "asyncio"
+"""
 LEFT = "select datname from pg_database where datname like 'pgqueue_test_%'"
 
 
@@ -59,48 +99,7 @@ def project(pytester: pytest.Pytester, server: EmbeddedServer, monkeypatch: pyte
 def test_each_test_has_a_database_of_its_own_and_the_application_is_as_before(
     project: pytest.Pytester, server: EmbeddedServer
 ) -> None:
-    project.makepyfile(
-        """
-        import psycopg
-        import pytest
-        import shop
-        from pgqueue import BackendUnavailable
-        from pgqueue.testing import Jobs
-
-        seen = []
-
-        @pytest.mark.parametrize("user", [1, 2])
-        def test_send(jobs: Jobs, pgqueue_dsn, user):
-            assert shop.pgq.settings.dsn == pgqueue_dsn
-            seen.append(pgqueue_dsn)
-            shop.send.enqueue(user)
-            jobs.assert_enqueued(shop.send, count=1, user=user)
-            assert [job.state for job in jobs.drain()] == ["succeeded"]
-
-        @pytest.mark.anyio
-        async def test_in_an_event_loop(jobs, anyio_backend):
-            await shop.both.aenqueue(5)
-            assert len(await jobs.adrain()) == 3
-
-        def test_in_the_event_loop_of_a_drain(jobs):
-            shop.both.enqueue(5)
-            assert len(jobs.drain()) == 3
-
-        def test_a_failure(jobs):
-            shop.send.enqueue(13)
-            jobs.drain()
-
-        def test_afterwards():
-            assert len(set(seen)) == 2
-            assert shop.pgq.settings.dsn == "postgresql://nobody@127.0.0.1:1/nowhere"
-            with pytest.raises(psycopg.OperationalError, match="does not exist"):
-                psycopg.connect(seen[0])
-
-        @pytest.fixture
-        def anyio_backend():
-            return "asyncio"
-        """
-    )
+    project.makepyfile(TESTS_OF_SENDING)
     result = project.runpytest_inprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=5, failed=1)
     result.stdout.fnmatch_lines(["*1 of 1 job failed*", "*ValueError: unlucky"])
