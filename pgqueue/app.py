@@ -238,13 +238,13 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         """
         return self._binding.bind(Handle(handle, bind))
 
-    def job(self, job_id: str, /) -> Job[Any]:
+    def job(self, job_id: str | int, /) -> Job[Any]:
         """Return a job by its id, to ask for its status or result; it is looked up when asked, so task and queue are empty.
 
         Raises:
             JobNotFound: That is not an id.
         """
-        return Job(check_id(job_id), "", "", results=self._results)
+        return Job(check_id(job_id)).asking(self._results)
 
     def gather(self, jobs: Iterable[Job[R]], /, timeout: Duration | None = None) -> list[R]:
         """Wait until jobs have ended, and return what their tasks returned, in order.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from pgqueue.tasks import JobWriter
+from pgqueue.tasks import JobWriter, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class AskStates:
-    """Where do jobs stand? Answered by state per id; "uncommitted", "rolled back" and "not found" are answers too.
+    """Where do jobs stand? Answered by state per id; "uncommitted", "rolled back", "not found" and "elsewhere" are answers too.
 
     Attributes:
-        transactions: Parallel; the caller's transaction that enqueued each, None when it is committed.
+        origins: Parallel; where each was written, None when that is not known.
     """
 
     ids: Sequence[str]
-    transactions: Sequence[int | None]
+    origins: Sequence[Origin | None]
 
 
 @dataclass(frozen=True, slots=True)

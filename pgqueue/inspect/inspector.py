@@ -8,7 +8,7 @@ from pgqueue.backend import AttemptRecord, InspectBackend, JobFilter, JobRecord,
 from pgqueue.inspect.actor import who
 from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidOption, JobNotFound
-from pgqueue.model.options import check_queue
+from pgqueue.model.options import check_queue, is_whole_number
 from pgqueue.model.states import JobState
 
 LARGEST_ID = 2**63 - 1
@@ -127,9 +127,9 @@ def _check_role(role: str) -> str:
     return role
 
 
-def check_id(job_id: str) -> str:
+def check_id(job_id: str | int) -> str:
     """Return an id if it is one, as the database writes it."""
-    found = _ID.fullmatch(job_id) if isinstance(job_id, str) else None
+    found = _ID.fullmatch(str(job_id)) if isinstance(job_id, str) or is_whole_number(job_id, 1, LARGEST_ID) else None
     if found is None or int(found[1]) > LARGEST_ID:
         raise JobNotFound(f"{short(job_id)} is not a job's id.", "Ids are whole numbers as text, such as '42'.")
     return found[1]

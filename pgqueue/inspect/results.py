@@ -152,6 +152,8 @@ class Results:
         return value if task is None else task.shape.decode_result(value)
 
     def _cancel(self, job: Job[Any]) -> Plan[Step, str]:
+        if job.origin is not None:
+            yield from self._states([job])  # in another database the id is another job's
         outcome: str = yield AskCancel(job.id, who())
         if outcome == "not found":
             yield from self._states([job])  # says why
@@ -160,7 +162,7 @@ class Results:
 
 
 def _ask(jobs: Sequence[Job[Any]]) -> AskStates:
-    return AskStates([job.id for job in jobs], [job.transaction for job in jobs])
+    return AskStates([job.id for job in jobs], [job.origin for job in jobs])
 
 
 def _absent(job: Job[Any], answer: str) -> PgQueueError:
@@ -168,6 +170,11 @@ def _absent(job: Job[Any], answer: str) -> PgQueueError:
         return JobNotCommitted(
             f"The transaction that enqueued job {job.id} is still open, so nothing can run it yet.",
             "Commit it first, then wait.",
+        )
+    if answer == "elsewhere" and job.origin is not None:
+        return JobNotFound(
+            f"Job {job.id} is in the database {job.origin.database!r}, and this application asks another one.",
+            "Ask a PgQueue of that database: pgq.job(job.id).",
         )
     if answer == "rolled back":
         return JobNotFound(

@@ -15,6 +15,7 @@ __all__ = [
     "JobFailed",
     "JobNotCommitted",
     "JobNotFound",
+    "PayloadUnreadable",
     "PgQueueError",
     "RetryAfter",
     "SchemaError",
@@ -56,6 +57,10 @@ class InvalidArguments(PgQueueError, TypeError):
 
 class InvalidPayload(PgQueueError, ValueError):
     """The arguments cannot be stored as JSON in PostgreSQL."""
+
+
+class PayloadUnreadable(InvalidPayload):
+    """A codec's payload cannot be opened here: the codec or its key is missing, or the payload was changed."""
 
 
 class HandleError(PgQueueError, TypeError):

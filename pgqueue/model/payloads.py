@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgqueue.model.codecs import Codec, check_codec
-from pgqueue.model.errors import ConfigurationError, InvalidArguments, InvalidPayload
+from pgqueue.model.errors import ConfigurationError, InvalidArguments, InvalidPayload, PayloadUnreadable
 from pgqueue.model.payload import CallShape
 
 _CODEC = "$codec"
@@ -38,13 +38,16 @@ class Payloads:
         """Read arguments as a claim gives them: a JSON object, or "name:base64" of a codec.
 
         Raises:
-            InvalidPayload: No codec has this name, or it refuses what is stored.
+            PayloadUnreadable: No codec has this name, or it refuses what is stored.
             InvalidArguments: They do not fit the signature as it is now; what a codec hides is not shown.
         """
         if stored[0] == "{":
             return shape.decode(stored)
         name, _, body = stored.partition(":")
-        text = self._decode(name, body)
+        try:
+            text = self._decode(name, body)
+        except InvalidPayload as error:
+            raise PayloadUnreadable(error.problem, error.remedy) from None
         try:
             return shape.decode(text)
         except InvalidArguments:
@@ -84,12 +87,12 @@ class Payloads:
             InvalidPayload: No codec has its name, or it refuses what is stored.
         """
         if _is_sealed(stored):
-            return json.loads(self._decode(stored[_CODEC], stored[_BODY]))
+            return json.loads(self._decode(stored[_CODEC], stored[_BODY], plain=True))
         return stored
 
-    def _decode(self, name: str, body: str) -> str:
+    def _decode(self, name: str, body: str, *, plain: bool = False) -> str:
         codec = self._known.get(name)
-        if codec is None and name:
+        if codec is None and (name or not plain):
             raise InvalidPayload(
                 f"The payload was stored by the codec {name!r}, which this application does not have.",
                 "Pass it to PgQueue(codec=...) or PgQueue(codecs=[...]).",

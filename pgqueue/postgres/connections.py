@@ -52,7 +52,8 @@ class Settings:
     def parameters(self, purpose: str, options: Mapping[str, str]) -> dict[str, Any]:
         """Return psycopg's connection parameters for one purpose; it shows as application_name."""
         given = conninfo_to_dict(self.dsn)
-        pinned = " ".join(f"-c {name}={value}" for name, value in options.items())
+        # UTC, for in other zones the first and the last hours of the calendar cannot be read by Python
+        pinned = " ".join(f"-c {name}={value}" for name, value in {"timezone": "UTC", **options}.items())
         return {
             **_REACHABLE,
             **given,

@@ -72,12 +72,19 @@ def _read_only(_line: str, _schema: str) -> PgQueueError:
 def _forbidden(line: str, schema: str) -> PgQueueError:
     return ConfigurationError(
         f'The database role may not do this in the schema "{schema}" ({line}).',
-        "Grant it what it needs, or connect as another role.",
+        "Let its owner run: pgqueue grant producer NAME (or worker, auditor, admin), or connect as another role.",
     )
 
 
 def _lacking(line: str, _schema: str) -> PgQueueError:
-    return ConfigurationError(f"The database lacks something ({line}).", "Create it first.")
+    return ConfigurationError(f"The database lacks what is named ({line}).", "Create it, then try again.")
+
+
+def _ended(_line: str, _schema: str) -> PgQueueError:
+    return HandleError(
+        "The transaction of this connection was ended while a bulk was being written in it, so a part may be committed.",
+        "Neither commit nor roll back in the generator that makes the jobs.",
+    )
 
 
 def _refused(line: str, _schema: str) -> PgQueueError:
@@ -93,5 +100,6 @@ _EXPLAINED: tuple[tuple[tuple[type[psycopg.Error], ...], Callable[[str, str], Pg
     ((errors.ReadOnlySqlTransaction,), _read_only),
     ((errors.InsufficientPrivilege,), _forbidden),
     ((errors.UndefinedObject,), _lacking),
+    ((errors.InvalidSavepointSpecification, errors.NoActiveSqlTransaction), _ended),
     ((psycopg.DataError,), _refused),
 )

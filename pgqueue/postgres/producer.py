@@ -70,7 +70,7 @@ class PostgresProducer:
             async def do(step: Step) -> Any:
                 if not isinstance(step, Take):
                     return await carrier.do(step)
-                return take(stream) if isinstance(stream, Iterator) else await atake(stream)
+                return await atake(stream)
 
             await acarry_out(self._writer.all(carrier.traits, receive), do)
 

@@ -13,9 +13,15 @@ from pgqueue.postgres.steps import Fetch, Step
 def answer(question: Question) -> Plan[Step, Any]:
     """Answer a question of ``backend.Question``."""
     if isinstance(question, AskStates):
-        transactions = numbers("NULL" if one is None else one for one in question.transactions)
+        open_ones = [None if origin is None else origin.transaction for origin in question.origins]
+        transactions = numbers("NULL" if one is None else one for one in open_ones)
         rows = yield Fetch("jobs/states", {"ids": numbers(question.ids), "transactions": transactions})
-        return dict(rows)
+        states = {job_id: state for job_id, state, _ in rows}
+        database = rows[0][2] if rows else ""
+        for job_id, origin in zip(question.ids, question.origins, strict=True):
+            if origin is not None and origin.database != database:
+                states[job_id] = "elsewhere"
+        return states
     if isinstance(question, AskEnds):
         rows = yield Fetch("jobs/ends", {"ids": numbers(question.ids)})
         return {row[0]: Ended(*row[1:]) for row in rows}

@@ -15,10 +15,10 @@ from pgqueue.model.errors import InvalidOption, JobExists
 from pgqueue.model.job import JobSpec
 from pgqueue.model.plans import Plan
 from pgqueue.postgres.copying import Lines, is_copied
-from pgqueue.postgres.literals import texts
+from pgqueue.postgres.literals import numbers, texts
 from pgqueue.postgres.parameters import keys, parameters
 from pgqueue.postgres.steps import Chunk, Copy, Fetch, Row, Run, Step, Take, Traits
-from pgqueue.tasks import Receive, Stored, Written
+from pgqueue.tasks import Origin, Receive, Stored, Written
 
 _SAVEPOINT = ("savepoint pgqueue_bulk", "release savepoint pgqueue_bulk", "rollback to savepoint pgqueue_bulk")
 _TRANSACTION = ("begin", "commit", "rollback")
@@ -54,12 +54,21 @@ class Writer:
                 chunk = following
                 following = (yield Take()) if chunk else []
             yield Run(end)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(Exception):  # the connection may be lost: then the server has rolled back
                 yield Run(undo)
                 if undo != "rollback":
                     yield Run(end)
+                if isinstance(error, JobExists) and error.job_id is not None:
+                    yield from self._forget_own(error)
             raise
+
+    def _forget_own(self, error: JobExists) -> Plan[Step, None]:
+        """The holder may be of an earlier chunk of the same bulk: then it is gone with it."""
+        asked = {"ids": numbers([error.job_id]), "transactions": "{NULL}"}
+        rows = yield Fetch("jobs/states", asked)
+        if rows[0][1] == "not found":
+            error.job_id = None
 
     def _may_copy(self, traits: Traits) -> Plan[Step, bool]:
         if not traits.copies:
@@ -71,30 +80,30 @@ class Writer:
         if any(spec.options.shared for spec in specs):
             return (yield from self._insert_keyed(traits, specs))
         rows = yield Fetch("jobs/enqueue", parameters(specs, self._codec))
-        ids, transaction = _texts(rows[0])
-        return Written(ids.split(","), None, _still_open(traits, transaction))
+        ids, *origin = _texts(rows[0])
+        return Written(ids.split(","), None, _origin(traits, *origin))
 
     def _insert_keyed(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, Written]:
         if self._codec is not None:
             _refuse_hidden_keys(specs)
         rows = yield Fetch("jobs/enqueue_keyed", {**parameters(specs, self._codec), "key": keys(specs)})
-        answers, transaction = _texts(rows[0])
+        answers, *origin = _texts(rows[0])
         pairs = [answer.split(" ") for answer in answers.split(",")]
         for spec, (job_id, outcome) in zip(specs, pairs, strict=True):
             if outcome == "refused":
-                raise _exists(spec, None if [job_id, "created"] in pairs else job_id)
+                raise _exists(spec, None if job_id == "0" else job_id)
         ids, outcomes = zip(*pairs, strict=True)
-        return Written(list(ids), list(outcomes), _still_open(traits, transaction))
+        return Written(list(ids), list(outcomes), _origin(traits, *origin))
 
     def _copy(self, traits: Traits, specs: Sequence[JobSpec[Any]]) -> Plan[Step, Written]:
         rows = yield Fetch("jobs/draw", {"count": len(specs)})
-        first, ids, stamp, transaction = _texts(rows[0])
+        first, ids, stamp, *origin = _texts(rows[0])
         drawn = ids.split(",") if ids else list(map(str, range(int(first), int(first) + len(specs))))
         lines = Lines(specs, drawn, stamp, self._codec)
         yield Copy("jobs/copy", lines.jobs())
         yield Copy("ready/copy", lines.places())
         yield Fetch("ready/wake", {"queues": texts(lines.queues())})
-        return Written(drawn, None, _still_open(traits, transaction))
+        return Written(drawn, None, _origin(traits, *origin))
 
 
 def _texts(row: Row) -> list[str]:
@@ -102,8 +111,8 @@ def _texts(row: Row) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else value for value in row]
 
 
-def _still_open(traits: Traits, transaction: str) -> int | None:
-    return None if traits.commits else int(transaction)
+def _origin(traits: Traits, transaction: str, database: str) -> Origin:
+    return Origin(database, None if traits.commits else int(transaction))
 
 
 def _refuse_hidden_keys(specs: Sequence[JobSpec[Any]]) -> None:
@@ -122,6 +131,6 @@ def _exists(spec: JobSpec[Any], job_id: str | None) -> JobExists:
     holder = "Another job of this bulk has" if job_id is None else f"Job {job_id} holds"
     return JobExists(
         f"{holder} {what} in the queue {queue!r}, so nothing was enqueued.",
-        'Wait until it is free, or pass on_conflict="skip" or "replace".',
+        'Wait until it is free, or pass unique=Unique(on_conflict="skip") or "replace".',
         job_id,
     )

@@ -15,7 +15,7 @@ from pgqueue.tasks.handles import (
     SyncTask,
     Task,
 )
-from pgqueue.tasks.jobs import Job, JobResults
+from pgqueue.tasks.jobs import Job, JobResults, Origin
 from pgqueue.tasks.producing import Handle, JobWriter, Producer, Receive, Stored, Written, check_jobs
 from pgqueue.tasks.queues import AsyncQueue, HandledQueue, SyncQueue
 from pgqueue.tasks.registry import Declaration, Executor, Registry, declare, need_tasks
@@ -37,6 +37,7 @@ __all__ = [
     "JobContext",
     "JobResults",
     "JobWriter",
+    "Origin",
     "P",
     "Producer",
     "Receive",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from typing_extensions import TypeVar, Unpack
 
+from pgqueue.model.errors import HandleError
 from pgqueue.model.job import JobSpec
 from pgqueue.model.options import JobOptions, Options
 from pgqueue.tasks.context import D_co, JobContext
@@ -79,7 +80,16 @@ class BoundTask(Generic[P, R]):
         Raises:
             InvalidArguments: The call does not fit the task's signature.
             InvalidPayload: The arguments cannot be stored as JSON.
+            HandleError: The task is on a handle, which ``enqueue_many`` would not know of.
         """
+        if self._handle is not None:
+            raise HandleError(
+                f"{self._declaration.name} is on a handle, and job() only binds a call.",
+                "Give the handle to the bulk: pgq.using(handle).enqueue_many(task.job(...) ...).",
+            )
+        return self._spec(args, kwargs)
+
+    def _spec(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> JobSpec[R]:
         declaration, options = self._declaration, self._merged
         if options.unique and options.key is None:
             declaration.shape.check_names(options.unique.args)
@@ -104,7 +114,7 @@ class SyncTask(BoundTask[P, R]):
             SchemaError: The database is not migrated.
             BackendUnavailable: The database cannot be reached.
         """
-        spec = self.job(*args, **kwargs)
+        spec = self._spec(args, kwargs)
         return held(spec, self._producer.enqueue(self._handle, spec), self._producer.results)
 
 
@@ -113,7 +123,7 @@ class AsyncTask(BoundTask[P, R]):
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Enqueue a call as ``enqueue`` does, without blocking the event loop."""
-        spec = self.job(*args, **kwargs)
+        spec = self._spec(args, kwargs)
         return held(spec, await self._producer.aenqueue(self._handle, spec), self._producer.results)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, NamedTuple, Protocol
 
 from typing_extensions import TypeVar
 
 from pgqueue.model.durations import Duration
+from pgqueue.model.errors import ConfigurationError
 from pgqueue.model.states import JobState
 
 R = TypeVar("R", default=object)
@@ -27,26 +28,69 @@ class JobResults(Protocol):
     async def acancel(self, job: Job[Any]) -> str: ...
 
 
+class Origin(NamedTuple):
+    """Where a job was written.
+
+    Attributes:
+        database: Name of the database.
+        transaction: The caller's transaction, as PostgreSQL numbers it; None: it is committed.
+    """
+
+    database: str
+    transaction: int | None
+
+
+class _Asking:
+    """Whom a job asks. No field, so that a job can be copied, compared, pickled and sent as JSON."""
+
+    __slots__ = ("_results",)
+
+    _results: JobResults
+
+    @property
+    def results(self) -> JobResults:
+        """Answers what the job asks.
+
+        Raises:
+            ConfigurationError: It came from another process, and knows no application here.
+        """
+        try:
+            return self._results
+        except AttributeError:
+            raise ConfigurationError(
+                "This job came from elsewhere and knows no application that it could ask.", "Ask pgq.job(job.id)."
+            ) from None
+
+
 @dataclass(frozen=True, slots=True)
-class Job(Generic[R]):
+class Job(_Asking, Generic[R]):
     """A stored job. It exists once the transaction that enqueued it commits.
 
     Attributes:
-        id: Its id; text on every backend, ``bigint`` in SQL.
+        id: Its id; text on every backend, ``bigint`` in SQL. Jobs of the same id are equal.
         task: Name of its task.
         queue: Name of its queue.
         created: False when another job already held the key; then the id is that job's.
         replaced: Whether that job waited and got this call's arguments and options.
-        transaction: The caller's transaction that enqueued it, as PostgreSQL numbers it; None: it is committed.
+        origin: Where it was written; None: it was looked up by its id.
     """
 
     id: str
-    task: str
-    queue: str
-    created: bool = True
-    replaced: bool = False
-    transaction: int | None = field(default=None, repr=False, compare=False)
-    results: JobResults = field(default=None, repr=False, compare=False, kw_only=True)  # type: ignore[assignment]
+    task: str = field(default="", compare=False)
+    queue: str = field(default="", compare=False)
+    created: bool = field(default=True, compare=False)
+    replaced: bool = field(default=False, compare=False)
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def transaction(self) -> int | None:
+        """The caller's transaction that wrote it; None: it is committed, or not known."""
+        return None if self.origin is None else self.origin.transaction
+
+    def asking(self, results: JobResults) -> Job[R]:
+        """Let the job ask this application; return it."""
+        object.__setattr__(self, "_results", results)
+        return self
 
     def status(self) -> JobState:
         """Return where the job stands.

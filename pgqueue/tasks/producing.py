@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidArguments, InvalidOption
 from pgqueue.model.job import JobSpec
-from pgqueue.tasks.jobs import Job, JobResults
+from pgqueue.tasks.jobs import Job, JobResults, Origin
 
 Returning: TypeAlias = Literal["jobs", "ids", "count"]
 Outcome: TypeAlias = Literal["created", "held", "replaced"]
@@ -34,12 +34,11 @@ class Stored(NamedTuple):
 
     Attributes:
         id: Its id, or that of the job that holds its key.
-        transaction: The caller's transaction; None: it is committed.
     """
 
     id: str
     outcome: Outcome
-    transaction: int | None
+    origin: Origin
 
 
 class Written(NamedTuple):
@@ -51,16 +50,16 @@ class Written(NamedTuple):
 
     ids: list[str]
     outcomes: list[Outcome] | None
-    transaction: int | None
+    origin: Origin
 
     def each(self) -> Iterator[Stored]:
         """Yield what became of each."""
         if self.outcomes is None:
             for job_id in self.ids:
-                yield Stored(job_id, "created", self.transaction)
+                yield Stored(job_id, "created", self.origin)
         else:
             for job_id, outcome in zip(self.ids, self.outcomes, strict=True):
-                yield Stored(job_id, outcome, self.transaction)
+                yield Stored(job_id, outcome, self.origin)
 
     @property
     def created(self) -> int:
@@ -114,15 +113,9 @@ class Producer(JobWriter, Protocol):
 
 def held(spec: JobSpec[Any], stored: Stored, results: JobResults) -> Job[Any]:
     """Return what a caller holds of a spec that was stored."""
-    return Job(
-        stored.id,
-        spec.task,
-        spec.options.queue or "default",
-        created=stored.outcome == "created",
-        replaced=stored.outcome == "replaced",
-        transaction=stored.transaction,
-        results=results,
-    )
+    created, replaced = stored.outcome == "created", stored.outcome == "replaced"
+    queue = spec.options.queue or "default"
+    return Job(stored.id, spec.task, queue, created, replaced, stored.origin).asking(results)
 
 
 class Collector:

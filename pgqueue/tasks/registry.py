@@ -84,6 +84,8 @@ def declare(
         raise TaskError(f"{function!r} is not a function.", "Declare a plain def or async def.")
     if name is None and function.__module__ == "__main__" and function.__name__ == "<lambda>":
         raise TaskError("A lambda has no name that a worker could find.", "Declare a def, or pass name=.")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TaskError(f"{function.__qualname__} has a yield, and nothing would run it.", "Return a value instead.")
     if retry is not None and not isinstance(retry, RetryPolicy):
         raise TaskError(f"retry={retry!r} is not a RetryPolicy.", "Write retry=RetryPolicy(max_retries=3).")
     is_async = inspect.iscoroutinefunction(function)

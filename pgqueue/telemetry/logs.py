@@ -12,6 +12,7 @@ LEVELS = {
     "job.dead": logging.ERROR,
     "job.retried": logging.WARNING,
     "job.unknown_task": logging.WARNING,
+    "job.unreadable": logging.WARNING,
     "job.lost": logging.WARNING,
     "service.failed": logging.WARNING,
     "worker.lost": logging.ERROR,

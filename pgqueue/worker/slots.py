@@ -23,7 +23,7 @@ from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.slot import Reason, Slot, differs, uncancel
 from pgqueue.worker.state import WorkerState
 from pgqueue.worker.threads import Threads
-from pgqueue.worker.verdicts import Judgement, describe, judge, summarise, unknown_task_pause
+from pgqueue.worker.verdicts import Judgement, describe, judge, summarise, unknown_task_pause, unrun
 
 RETURN_PAUSE = 60.0
 TURNS = 50  # jobs whose handlers may never wait, before the event loop has its turn
@@ -167,6 +167,8 @@ class Slots:
         finally:
             slot.deadline = math.inf
             CURRENT.reset(token)
+        if value is not None and error is None:
+            error = unrun(value)
         if error is None and slot.reason is None:
             self._succeed(job, task, started, value)
         else:
@@ -204,6 +206,8 @@ class Slots:
             self._events.emit("job.dead", **facts)
         elif verdict == "retry":
             self._events.emit("job.retried", **facts, again_in=round(delay, 2))
+        elif verdict == "release" and error is not None:
+            self._events.emit("job.unreadable", **facts, again_in=round(delay, 2))
 
     def _judge(
         self, reason: Reason | None, job: ClaimedJob, task: Declaration, error: BaseException | None

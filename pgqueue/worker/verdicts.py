@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import traceback
 from typing import NamedTuple
 
 from pgqueue.backend import Verdict
 from pgqueue.model.durations import seconds
-from pgqueue.model.errors import GiveUp, InvalidOption, RetryAfter, Snooze, message_of
+from pgqueue.model.errors import GiveUp, InvalidOption, PayloadUnreadable, RetryAfter, Snooze, TaskError, message_of
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.retry import RetryPolicy
 
@@ -34,6 +35,8 @@ def judge(error: BaseException, job: ClaimedJob, policy: RetryPolicy) -> Judgeme
         policy: The task's; how often is the job's own ``max_retries``.
     """
     described = describe(error)
+    if isinstance(error, PayloadUnreadable):
+        return Judgement("release", unknown_task_pause(job), described)
     try:
         if isinstance(error, Snooze):
             return Judgement("snooze", seconds(error.delay, "Snooze"), described)
@@ -49,6 +52,18 @@ def _after_failure(error: str, job: ClaimedJob, policy: RetryPolicy, asked: floa
     if job.attempt >= job.max_retries:
         return Judgement("dead", 0.0, error)
     return Judgement("retry", policy.delay(job.attempt) if asked is None else asked, error)
+
+
+def unrun(value: object) -> TaskError | None:
+    """Return the error of a handler that returned what somebody would have to run; a decorator may hide that it is async."""
+    if not (inspect.iscoroutine(value) or inspect.isgenerator(value) or inspect.isasyncgen(value)):
+        return None
+    if not inspect.isasyncgen(value):
+        value.close()
+    return TaskError(
+        f"The handler returned a {type(value).__name__} that nothing runs, so its work was not done.",
+        "Decorate an async def with decorators that are async too.",
+    )
 
 
 def unknown_task_pause(job: ClaimedJob) -> float:

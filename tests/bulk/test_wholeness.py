@@ -106,7 +106,7 @@ async def test_a_bulk_answers_jobs_ids_or_a_count(place: Place, send: Sending, s
     assert [(job.task, job.queue, job.created, job.replaced) for job in jobs] == [
         ("send", "default", True, False)
     ] * size
-    assert {job.transaction is None for job in jobs} == {place.commits}
+    assert {job.origin is not None and job.origin.transaction is None for job in jobs} == {place.commits}
     ids = await place.write(numbered(send, size), returning="ids")
     assert int(jobs[-1].id) < int(ids[0])
     assert await place.write(numbered(send, size), returning="count") == size

@@ -79,7 +79,8 @@ def results_on(backend: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Res
 
 def jobs_of(answers: Results, *ids: str) -> list[Job[Any]]:
     """Return jobs with these ids."""
-    return [Job(one, "note", "default", results=answers) for one in ids]
+    jobs: list[Job[Any]] = [Job(one, "note", "default") for one in ids]
+    return [job.asking(answers) for job in jobs]
 
 
 async def asked(way: Way, of: Any, name: str, *arguments: Any, **named: Any) -> Any:

@@ -140,10 +140,10 @@ class Behind:
         assert isinstance(question, AskStates)
         given = {
             "ids": numbers(question.ids),
-            "transactions": numbers("NULL" if one is None else one for one in question.transactions),
+            "transactions": numbers("NULL" if one is None else one.transaction or "NULL" for one in question.origins),
         }
         rows = self._connections.pop(0).execute(statement("jobs/states", "pgqueue"), given)
-        self.answers.append(dict(rows.fetchall()))
+        self.answers.append({job_id: state for job_id, state, _ in rows.fetchall()})
         return self.answers[-1]
 
     async def aask(self, question: Question) -> Any:

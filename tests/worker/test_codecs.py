@@ -157,35 +157,39 @@ async def test_jobs_under_the_old_key_run_after_a_rotation(dsn: str, watch: Watc
     await close(before, after, only_new, only_old)
 
 
-async def test_a_worker_without_the_codec_fails_the_run_and_one_with_it_succeeds_later(
+async def test_a_worker_without_the_codec_hands_the_job_back_at_no_cost_and_one_with_it_runs_it(
     dsn: str, database: psycopg.Connection, watch: Watch
 ) -> None:
     (pgq, echo), (without, _) = application(dsn, NEW), application(dsn)
     heard = Heard(without.events)
-    job = echo.enqueue(SECRET)
+    job = echo.using(max_retries=0).enqueue(SECRET)
     async with without.worker(concurrency=1):
-        await heard.wait("job.retried")
+        await heard.wait("job.unreadable")
         await watch.auntil("select count(*) > 0 from pgqueue.job_attempt")
     kind, message = errors_of(database, job.id)[0]
-    assert kind == "pgqueue.InvalidPayload"
+    assert kind == "pgqueue.PayloadUnreadable"
     assert message == (
         "The payload was stored by the codec 'fernet', which this application does not have. "
         "Pass it to PgQueue(codec=...) or PgQueue(codecs=[...])."
     )
     async with pgq.worker(concurrency=1):
         assert await job.aresult(PATIENCE) == SECRET
-    assert {outcome for _, _, outcome in runs_of(database, job.id)} == {"retry", "succeeded"}
+    assert {outcome for _, _, outcome in runs_of(database, job.id)} == {"release", "succeeded"}
     with pytest.raises(InvalidPayload, match="does not have"):
         without.job(job.id).result()
     await close(pgq, without)
 
 
-async def test_a_worker_with_another_key_fails_the_run(dsn: str, database: psycopg.Connection) -> None:
+async def test_a_worker_with_another_key_hands_the_job_back_at_no_cost(
+    dsn: str, database: psycopg.Connection, watch: Watch
+) -> None:
     (pgq, echo), (other, _) = application(dsn, NEW), application(dsn, OLD)
     job = echo.using(max_retries=0).enqueue(SECRET)
     async with other.worker(concurrency=1):
-        with pytest.raises(JobFailed, match=r"is dead .*no key fits"):
-            await job.aresult(PATIENCE)
+        await watch.auntil("select count(*) > 0 from pgqueue.job_attempt where outcome = 'release'")
+    kind, message = errors_of(database, job.id)[0]
+    assert (kind, "no key fits" in message) == ("pgqueue.PayloadUnreadable", True)
+    assert database.execute("select attempt from pgqueue.job").fetchone() == (0,)
     assert leaked(database, SECRET) == []
     await close(pgq, other)
 

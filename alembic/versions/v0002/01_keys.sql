@@ -12,4 +12,15 @@ language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- An operator may act under any name; the database role that did it stands beside it.
-alter table {schema}.operator_action add column role text not null default session_user;
+alter table {schema}.operator_action add column role text;  -- null: before this revision
+alter table {schema}.operator_action alter column role set default session_user;
+
+-- What no job may hold, whoever writes it: a role that may call enqueue_jobs or COPY passes by the sentences of check_job.
+alter table {schema}.job
+  add constraint job_task_is_short check (length(task) <= 200) not valid,
+  add constraint job_queue_is_short check (length(queue) <= 100) not valid,
+  add constraint job_args_are_an_object check (jsonb_typeof(args) = 'object') not valid,
+  add constraint job_args_are_not_large check (pg_column_size(args) <= 16777216) not valid,
+  add constraint job_body_has_a_codec check ((body is null) = (codec is null)) not valid,
+  add constraint job_headers_are_an_object check (jsonb_typeof(headers) = 'object') not valid,
+  add constraint job_run_at_is_in_the_calendar check (run_at >= '0001-01-01 00:00+00' and run_at < '10000-01-01 00:00+00') not valid;

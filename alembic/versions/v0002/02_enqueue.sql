@@ -95,7 +95,8 @@ begin
   return true;
 end $$;
 
--- Take a key for a job, or find who holds it. Looks before it writes, so that a conflict takes no lock. Neither the
+-- Take a key for a job, or find who holds it. Looks before it writes, so that a conflict takes no lock; under a snapshot
+-- that may be old it locks, and a key that was freed since is a serialization failure instead of a wrong answer. Neither the
 -- statistics of a moment with few keys nor a caller's collation may make it read the whole table for each key of a batch.
 --   result      the holder: p_id when the key is taken now
 --   rows locked job_key: the new row; with p_lock the holder's (waits); another open transaction with the same key is waited for
@@ -131,7 +132,7 @@ end $$;
 -- each other; of equal keys in a batch one wins: the last that replaces, else the first.
 --   parameters  as enqueue_jobs; p_key: null, or {key | names, scope, seconds, on_conflict: skip | raise | replace}
 --   result      per job, in the order given: its id or the holder's, and created | held | replaced | refused;
---               when one is refused, nothing is written
+--               when one is refused, nothing is written; its id is 0 when another one of the same call has the key
 --   rows locked job_key (waits for open transactions with the same key), job of a replaced one (waits)
 --   states      - -> ready | scheduled; ready | scheduled -> ready | scheduled
 --   index       job_key_pkey, job_pkey
@@ -145,9 +146,14 @@ declare
   holders bigint[] := ids;
   outcomes text[] := array_fill('created'::text, array[coalesce(array_length(p_task, 1), 0)]);
   more jsonb[] := p_more;
+  stale boolean := current_setting('transaction_isolation') <> 'read committed';
   winner bigint;
   item record;
 begin
+  if stale and exists (select from unnest(p_key) k(key) where k.key ->> 'on_conflict' = 'replace') then
+    raise exception 'on_conflict ''replace'' needs READ COMMITTED, for an older snapshot does not see who runs the job. Use ''skip'', or another transaction.'
+      using errcode = 'invalid_parameter_value';
+  end if;
   if exists (select from unnest(p_args, p_key) k(args, key) where not k.key ? 'key' and k.args is null) then
     raise exception 'A job that a codec stores cannot be unique by its arguments, which the database cannot read. Pass key.'
       using errcode = 'invalid_parameter_value';
@@ -166,13 +172,16 @@ begin
     order by w.queue collate "default", w.key collate "default", wins desc, w.ord  -- as cancel_jobs locks them
   loop
     if item.wins then
-      winner := {schema}.take_key(item.queue, item.key, ids[item.ord], item.scope, item.seconds, item.on_conflict = 'replace');
+      winner := {schema}.take_key(item.queue, item.key, ids[item.ord], item.scope, item.seconds, stale or item.on_conflict = 'replace');
     end if;
     holders[item.ord] := winner;
     if item.scope in ('started', 'finished') then
       more[item.ord] := coalesce(more[item.ord], '{}') || '{"has_key": true}';
     end if;
     if winner <> ids[item.ord] then
+      if item.on_conflict = 'raise' and winner = any(ids) then
+        holders[item.ord] := 0;  -- another one of the same call, which is not written either
+      end if;
       outcomes[item.ord] := case
         when item.on_conflict = 'raise' then 'refused'
         when item.on_conflict = 'replace' and item.wins then 'replaced'

@@ -38,7 +38,7 @@ declare
     when p_key = '' or length(p_key) > 200
       then format('key must be 1 to 200 characters, not %s. Leave it out for a job that shares no key.', quote_literal(left(p_key, 200)))
     when p_key is null and (p_scope is not null or p_period is not null or p_on_conflict is not null)
-      then format('%s say how a key is held, and there is none. Pass key, for example {schema}.unique_key(task, args).', concat_ws(', ',
+      then format('There is no key that %s could be about. Pass key, for example {schema}.unique_key(task, args).', concat_ws(', ',
         'scope ' || quote_literal(left(p_scope, 200)), 'period ' || p_period, 'on_conflict ' || quote_literal(left(p_on_conflict, 200))))
     when p_scope not in ('started', 'finished', 'retention', 'ttl')
       then format('scope %s is not started, finished, retention or ttl. Leave it out for finished.', quote_literal(left(p_scope, 200)))
@@ -189,7 +189,8 @@ begin
     order by k.place
   loop
     if answer.outcome = 'refused' then
-      raise exception 'job %: Job % holds its key. Wait until it frees it, or pass on_conflict ''skip''.', answer.place, answer.id
+      raise exception 'job %: % its key. Wait until it is free, or pass on_conflict ''skip''.', answer.place,
+        case answer.id when 0 then 'another one of these jobs has' else format('Job %s holds', answer.id) end
         using errcode = 'unique_violation';
     end if;
     "position" := answer.place;

@@ -54,6 +54,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select w.id, coalesce(
     case when held.id is not null then 'running' when later.found then 'scheduled' when j.id is not null then 'ready' end,
     ended.state,
+    case when w.xid::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot()) then 'uncommitted' end,  -- or of a time to come
     case pg_xact_status(w.xid::text::xid8) when 'in progress' then 'uncommitted' when 'aborted' then 'rolled back' else 'not found' end,
     'not found')
   from unnest(p_ids, p_xids) w(id, xid)

@@ -23,12 +23,13 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
   parent text := substring(p_partition from '^(job_history|job_attempt)_[0-9]{8}$');
 begin
-  if parent is null or to_date(right(p_partition, 8), 'YYYYMMDD') >= (now() at time zone 'UTC')::date - 1 then
-    raise exception '% is not a partition of history that is over. Pass one older than yesterday.', quote_literal(p_partition)
+  if parent is null or to_date(right(p_partition, 8), 'YYYYMMDD') >= (now() at time zone 'UTC')::date - 90 then
+    raise exception '% is not a partition of history that is over. Pass one that is wholly older than 90 days.', quote_literal(p_partition)
       using errcode = 'invalid_parameter_value';
   end if;
   execute format('alter table {schema}.%I detach partition {schema}.%I', parent, p_partition);
   execute format('drop table {schema}.%I', p_partition);
+  insert into {schema}.operator_action (actor, action, outcome) values ({schema}.actor(), 'retire', p_partition);
 end $$;
 revoke execute on function {schema}.retire_partition from public;
 
@@ -70,7 +71,7 @@ begin
       using errcode = 'invalid_parameter_value';
   end if;
   if not exists (select from pg_roles r where r.rolname = p_name) then
-    raise exception 'The database has no role %. Create it first: create role ... login.', coalesce(quote_literal(p_name), 'null')
+    raise exception 'role % does not exist: create role ... login', coalesce(quote_literal(p_name), 'null')
       using errcode = 'undefined_object';
   end if;
   if p_grant then
