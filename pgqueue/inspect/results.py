@@ -108,7 +108,7 @@ class Results:
 
     def _states(self, jobs: Sequence[Job[Any]]) -> Plan[Step, dict[str, JobState]]:
         answer = yield _ask(jobs)
-        missing = [job for job in jobs if answer[job.id] == "not found"]
+        missing = [job for job in jobs if answer[job.id] in ("not found", "uncommitted")]
         if missing:  # it may have been committed between the two looks that make one answer
             answer = {**answer, **(yield _ask(missing))}
         for job in jobs:

@@ -187,6 +187,22 @@ def test_times_far_away_stand_in_scheduled(pgq: PgQueue[None], send: Sending, da
     assert all(due.year > 2100 for (due,) in rows)
 
 
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_the_ends_of_the_calendar_can_be_listed_whatever_the_zone_of_the_server(
+    pgq: PgQueue[None], send: Sending, database: psycopg.Connection, zone: str
+) -> None:
+    """In another zone the last hours of the year 9999 are in 10000, which Python cannot read."""
+    name = database.info.dbname
+    database.execute(f"alter database {name} set timezone = '{zone}'".encode())
+    try:
+        for far in (datetime(9999, 12, 31, 23, 59, tzinfo=UTC), datetime(1, 1, 1, 0, 1, tzinfo=UTC)):
+            send.using(run_at=far).enqueue(1)
+        assert [job.run_at.year for job in pgq.inspector.jobs()] == [1, 9999]
+        assert [queue.queue for queue in pgq.inspector.queues()] == ["default"]
+    finally:
+        database.execute(f"alter database {name} reset timezone".encode())
+
+
 IN_SQL = [
     ("args => %s::jsonb", '{"a": "\\u0000"}'),
     ("args => %s::jsonb", '{"a": "\\ud800"}'),

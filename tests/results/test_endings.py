@@ -150,7 +150,7 @@ async def test_past_its_retention_a_job_is_not_found(pgq: PgQueue[None], databas
 
 NO_IDS: list[Any] = [
     *("", "x", "-1", "0", "1.0", " 1", "1\n", "²", "٣", "9" * 19, "9" * 5000, "1e3"),
-    *(42, 10**5000, None, b"1"),
+    *(10**5000, None, b"1"),
 ]
 
 

@@ -162,7 +162,7 @@ def test_a_job_that_is_committed_between_the_two_looks_of_one_answer_is_found(
         behind = Behind(old, database)
         answers = Results(behind, Registry(), Payloads(None, ()), monotonic)
         assert answers.status(job) == "ready"
-        assert behind.answers == [{job.id: "not found"}, {job.id: "ready"}]
+        assert behind.answers == [{job.id: "uncommitted"}, {job.id: "ready"}]
 
 
 async def test_a_wait_that_begins_after_the_commit_of_another_thread_ends_well(pgq: PgQueue[None], dsn: str) -> None:

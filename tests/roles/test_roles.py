@@ -185,3 +185,55 @@ def test_a_hostile_search_path_changes_nothing(login: Login, database: psycopg.C
     assert database.execute("select count(*) from pgqueue.job").fetchone() == (1,)
     database.execute(sql.SQL("drop owned by {} cascade").format(sql.Identifier(user)))
     database.execute("drop schema evil cascade")
+
+
+NEVER = {
+    "a time that nobody can read": "run_at => array['-infinity'::timestamptz]",
+    "a year beyond the calendar": "run_at => array['294000-01-01'::timestamptz]",
+    "a task of a page": "task => array[repeat('x', 3000)]",
+    "a queue of a page": "queue => array[repeat('x', 3000)]",
+    "arguments that are a list": "args => array['[1]'::jsonb]",
+    "arguments of 32 MB": "args => array[jsonb_build_object('x', (select string_agg(md5(i::text), '') "
+    "from generate_series(1, 999999) i))]",
+    "a body without a codec": 'args => array[null::jsonb], more => array[\'{"body": "eA=="}\'::jsonb]',
+    "headers that are a list": "more => array['{\"headers\": [1]}'::jsonb]",
+}
+
+
+@pytest.mark.parametrize("what", NEVER)
+def test_a_producer_cannot_pass_by_the_checks_with_the_function_below(
+    login: Login, database: psycopg.Connection, what: str
+) -> None:
+    given = {
+        "queue": "array['q']",
+        "task": "array['t']",
+        "args": "array['{}'::jsonb]",
+        "run_at": "null",
+        "more": "null",
+    }
+    given |= dict(part.split(" => ", 1) for part in NEVER[what].split(", more") if " => " in part)
+    if ", more" in NEVER[what]:
+        given["more"] = NEVER[what].split(", more => ", 1)[1]
+    call = "select pgqueue.enqueue_jobs({queue}, {task}, {args}, null, null, {run_at}, null, null, {more})".format(
+        **given
+    )
+    with psycopg.connect(login("producer")) as producer, pytest.raises(psycopg.errors.CheckViolation):
+        producer.execute(call.encode())
+    assert database.execute("select count(*) from pgqueue.job").fetchone() == (0,)
+
+
+def test_a_worker_cannot_drop_history_that_is_to_be_kept_and_what_it_drops_is_recorded(
+    login: Login, database: psycopg.Connection
+) -> None:
+    database.execute("select pgqueue.make_partition('job_history', current_date - d) from unnest(array[3, 89, 120]) d")
+    name = "select 'job_history_' || to_char(current_date - %s::int, 'YYYYMMDD')"
+    with psycopg.connect(login("worker"), autocommit=True) as worker:
+        for days in (3, 89):
+            with pytest.raises(psycopg.DataError, match="90 days"):
+                worker.execute(f"select pgqueue.retire_partition(({name}))", (days,))
+        worker.execute(f"select pgqueue.retire_partition(({name}))", (120,))
+        user = worker.info.user
+    row = database.execute(
+        "select outcome like 'job_history_%%', role from pgqueue.operator_action where action = 'retire'"
+    )
+    assert row.fetchone() == (True, user)

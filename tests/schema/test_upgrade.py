@@ -76,3 +76,14 @@ async def test_on_the_schema_before_it_enqueues_and_works_and_names_what_needs_t
         await double.using(key="a").aenqueue(1)
     pgq.close()
     await pgq.aclose()
+
+
+def test_what_was_done_before_the_upgrade_is_nobodys_whose_role_was_not_recorded(empty: str) -> None:
+    settings = Settings(empty, "pgqueue")
+    migrate(settings, "0001")
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("select pgqueue.pause('mail')")
+        migrate(settings)
+        connection.execute("select pgqueue.resume('mail')")
+        rows = connection.execute("select action, role from pgqueue.operator_action order by id").fetchall()
+        assert rows == [("pause", None), ("resume", "postgres")]

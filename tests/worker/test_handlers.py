@@ -269,3 +269,20 @@ async def test_an_unknown_task_waits_without_an_attempt_for_a_worker_that_knows_
     assert ran == [1]
     assert (row_of(database, ghost[0])["attempt"], row_of(database, ghost[0])["run"]) == (1, 4)
     other.close()
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "generator"])
+async def test_work_that_nobody_ran_is_no_success(pgq: PgQueue[None], watch: Watch, kind: str) -> None:
+    """A decorator may hide that a function is async: what it returns then is the work itself, undone."""
+
+    async def undone() -> None:
+        raise AssertionError("nobody runs this")
+
+    def hidden() -> object:
+        return undone() if kind == "coroutine" else (number for number in range(3))
+
+    job = pgq.task(name="hidden", retry=RetryPolicy(max_retries=0))(hidden).enqueue()
+    async with pgq.worker(concurrency=1):
+        await watch.auntil(STATE, "dead", job.id)
+    assert pgq.inspector.job(job.id).error_type == "pgqueue.TaskError"
+    assert kind in (pgq.inspector.job(job.id).error or "")
