@@ -91,7 +91,8 @@ WORDS = {
     "select:job_attempt select:operator_action",
     "claim, run and end jobs": "insert:lease delete:lease update:job delete:job delete:ready insert:job_history",
     "cancel, retry, pause, resume, adopt": "execute:cancel execute:retry execute:pause execute:resume execute:adopt",
-    "change or delete history": "update:job_history delete:job_history truncate:job_history update:job_attempt "
+    "drop days of history that are older than 90 days": "execute:retire_partition",
+    "change or delete history otherwise": "update:job_history delete:job_history truncate:job_history update:job_attempt "
     "delete:job_attempt truncate:job_attempt delete:operator_action",
     "create partitions of history ahead": "execute:make_partitions",
     "drop partitions that are over": "execute:retire_partition",
