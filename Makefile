@@ -37,10 +37,11 @@ types: .venv/dev  ## Check types with mypy and pyright
 layers: .venv/dev  ## Check that each layer imports only from those below
 	@$(BIN)/lint-imports
 
-bench: .venv/dev  ## Measure: exact counters, the drain against the floor, latency (minutes)
+bench: .venv/dev  ## Measure: exact counters, the drain against the floor, latency, bulk (minutes)
 	@$(BIN)/python -m benchmarks.counters
 	@$(BIN)/python -m benchmarks.drain
 	@$(BIN)/python -m benchmarks.latency
+	@$(BIN)/python -m benchmarks.bulk
 
 docs: .venv/dev  ## Build the documentation into build/docs
 	@$(BIN)/mkdocs build --strict --quiet --site-dir build/docs

@@ -12,7 +12,9 @@ from pgqueue.inspect.inspector import Inspector, check_id
 from pgqueue.inspect.results import Results
 from pgqueue.model.clock import monotonic
 from pgqueue.model.codecs import Codec
+from pgqueue.model.conversion import short
 from pgqueue.model.durations import Duration
+from pgqueue.model.errors import InvalidArguments
 from pgqueue.model.options import JobOptions
 from pgqueue.model.payloads import Payloads
 from pgqueue.model.retry import RetryPolicy
@@ -253,11 +255,11 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
             JobFailed: One ended without success.
             WaitTimeout, JobNotCommitted, JobNotFound, BackendUnavailable: As for ``Job.result``.
         """
-        return self._results.gather(list(jobs), timeout)
+        return self._results.gather(_jobs(jobs), timeout)
 
     async def agather(self, jobs: Iterable[Job[R]], /, timeout: Duration | None = None) -> list[R]:
         """Wait as ``gather`` does, without blocking the event loop."""
-        return await self._results.agather(list(jobs), timeout)
+        return await self._results.agather(_jobs(jobs), timeout)
 
     def worker(
         self,
@@ -314,3 +316,12 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
     async def aclose(self) -> None:
         """Close the pool of this event loop."""
         await self._lazy_producer.aclose()
+
+
+def _jobs(jobs: object) -> list[Job[Any]]:
+    listed = list(jobs) if isinstance(jobs, Iterable) else None
+    if listed is None or not all(isinstance(job, Job) for job in listed):
+        raise InvalidArguments(
+            f"{short(jobs)} is not a list of jobs.", "Pass [job, ...]; pgq.job(id) makes one of an id."
+        )
+    return listed

@@ -192,7 +192,7 @@ def _timeout(job: Job[Any], state: JobState, limit: float, others: int) -> WaitT
     queue = f"the queue {job.queue!r}" if job.queue else "its queue"
     return WaitTimeout(
         f"Job {job.id}{task} has not ended in {limit:g} s, it is {state}{more}.",
-        f"Wait longer, or see whether a worker serves {queue}: pgqueue queues list",
+        f"Wait longer, or see whether {queue} is paused and a worker that knows the task serves it: pgqueue queues list",
     )
 
 

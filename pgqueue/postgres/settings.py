@@ -25,6 +25,8 @@ def resolve(dsn: str | None, schema: str | None) -> Settings:
     Raises:
         ConfigurationError: No DSN is given anywhere, it cannot be read, or the schema's name is not a plain one.
     """
+    if dsn is not None and not isinstance(dsn, str):
+        raise ConfigurationError(f"dsn={dsn!r} is not text.", "Write postgresql://user:password@host:5432/database.")
     chosen = dsn or os.environ.get("PGQUEUE_DSN") or os.environ.get("DATABASE_URL") or ""
     if not chosen and not any(os.environ.get(name) for name in ("PGHOST", "PGDATABASE", "PGSERVICE", "PGUSER")):
         raise ConfigurationError(

@@ -24,6 +24,10 @@ class BoundQueue:
     def _collector(
         self, jobs: object, kinds: tuple[type, ...], returning: Returning, progress: Progress | None
     ) -> Collector:
+        if isinstance(jobs, AsyncIterable) and AsyncIterable not in kinds:
+            raise InvalidArguments(
+                "enqueue_many cannot wait for an asynchronous generator.", "Await aenqueue_many(...)."
+            )
         if not isinstance(jobs, kinds):
             raise InvalidArguments(
                 f"{short(jobs)} is not a list of jobs.", "Pass [task.job(...), ...] or a generator of them."

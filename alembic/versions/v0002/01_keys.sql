@@ -17,10 +17,10 @@ alter table {schema}.operator_action alter column role set default session_user;
 
 -- What no job may hold, whoever writes it: a role that may call enqueue_jobs or COPY passes by the sentences of check_job.
 alter table {schema}.job
-  add constraint job_task_is_short check (length(task) <= 200) not valid,
-  add constraint job_queue_is_short check (length(queue) <= 100) not valid,
-  add constraint job_args_are_an_object check (jsonb_typeof(args) = 'object') not valid,
-  add constraint job_args_are_not_large check (pg_column_size(args) <= 16777216) not valid,
-  add constraint job_body_has_a_codec check ((body is null) = (codec is null)) not valid,
-  add constraint job_headers_are_an_object check (jsonb_typeof(headers) = 'object') not valid,
-  add constraint job_run_at_is_in_the_calendar check (run_at >= '0001-01-01 00:00+00' and run_at < '10000-01-01 00:00+00') not valid;
+  add constraint job_task_is_short check (length(task) <= 200),
+  add constraint job_queue_is_short check (length(queue) <= 100),
+  add constraint job_args_are_an_object check (jsonb_typeof(args) = 'object'),
+  add constraint job_args_are_not_large check (pg_column_size(args) <= 16777216),
+  add constraint job_body_has_a_codec check ((body is null) = (codec is null)),
+  add constraint job_headers_are_an_object check (jsonb_typeof(headers) = 'object'),
+  add constraint job_run_at_is_in_the_calendar check (run_at >= '0001-01-01 00:00+00' and run_at < '10000-01-01 00:00+00');
