@@ -87,8 +87,9 @@ WORDS = {
     "enqueue, one or many, with keys": "execute:enqueue execute:enqueue_many execute:enqueue_jobs execute:enqueue_keyed",
     "see where a job stands, wait for it": "execute:job_states",
     "read arguments, results, errors": "select:job_history select:job_attempt",
-    "read history, attempts, operators' actions": "select:all_jobs select:all_attempts select:job_history "
-    "select:job_attempt select:operator_action",
+    "read history and attempts, in the tables": "select:job_history select:job_attempt",
+    "read the views of jobs and attempts, operators' actions": "select:all_jobs select:all_attempts "
+    "select:operator_action",
     "claim, run and end jobs": "insert:lease delete:lease update:job delete:job delete:ready insert:job_history",
     "cancel, retry, pause, resume, adopt": "execute:cancel execute:retry execute:pause execute:resume execute:adopt",
     "drop days of history that are older than 90 days": "execute:retire_partition",

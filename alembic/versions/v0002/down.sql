@@ -35,9 +35,7 @@ end $$;
 drop function {schema}.check_queue(text);
 alter function {schema}.adopt() security invoker reset search_path;
 alter table {schema}.operator_action drop column role;
-alter table {schema}.job drop constraint job_task_is_short, drop constraint job_queue_is_short,
-  drop constraint job_args_are_an_object, drop constraint job_args_are_not_large, drop constraint job_body_has_a_codec,
-  drop constraint job_headers_are_an_object, drop constraint job_run_at_is_in_the_calendar;
+alter table {schema}.job drop constraint job_is_within_bounds;
 drop index {schema}.job_key_until;
 grant execute on function {schema}.refuse_truncate(), {schema}.make_partition(text, date), {schema}.make_partitions(integer),
   {schema}.actor(), {schema}.adopt(), {schema}.cancel_jobs(bigint[]), {schema}.cancel(bigint), {schema}.retry(bigint),
