@@ -318,9 +318,9 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         await self._lazy_producer.aclose()
 
 
-def _jobs(jobs: Iterable[Job[R]]) -> list[Job[R]]:
-    listed = list(jobs) if isinstance(jobs, Iterable) else []
-    if not isinstance(jobs, Iterable) or not all(isinstance(job, Job) for job in listed):
+def _jobs(jobs: Any) -> list[Job[Any]]:
+    listed: list[Any] = list(jobs) if hasattr(jobs, "__iter__") else [jobs]
+    if not hasattr(jobs, "__iter__") or not all(isinstance(job, Job) for job in listed):
         raise InvalidArguments(
             f"{short(jobs)} is not a list of jobs.", "Pass [job, ...]; pgq.job(id) makes one of an id."
         )

@@ -28,12 +28,12 @@ TYPES = {
 # Without what two jobs may never share; times as distances in seconds.
 FACTS = """
     select to_jsonb(j) - array['id', 'enqueued_at', 'run_at'] as facts,
-      round(extract(epoch from greatest(j.run_at - j.enqueued_at, '0 s')), 0)::text,
+      extract(epoch from greatest(j.run_at - j.enqueued_at, '0 s'))::float8,
       (select array_agg(row(r.queue, r.priority, r.run)::text) from pgqueue.ready r where r.job_id = j.id),
       (select array_agg(row(s.queue, s.run, s.due_at = j.run_at)::text) from pgqueue.scheduled s where s.job_id = j.id),
-      (select row(k.queue, k.key, k.scope,
-          case when isfinite(k.until) then round(extract(epoch from k.until - j.enqueued_at), 0) end)::text
-        from pgqueue.job_key k where k.job_id = j.id)
+      (select row(k.queue, k.key, k.scope, isfinite(k.until))::text from pgqueue.job_key k where k.job_id = j.id),
+      (select extract(epoch from k.until - j.enqueued_at)::float8
+        from pgqueue.job_key k where k.job_id = j.id and isfinite(k.until))
     from pgqueue.job j where j.id = %s::bigint
 """
 
@@ -61,9 +61,19 @@ def in_bulk(connection: Connection, *jobs: Any) -> list[tuple[int, int, bool]]:
     return [(position, job_id, created) for position, job_id, created in found]
 
 
+class About(float):
+    """Seconds, equal when they are about the same: two jobs are never written at the same instant."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, float) and abs(self - other) < 30
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def facts(connection: Connection, job_id: object) -> Any:
     """Return a job with its place and its key."""
-    return connection.execute(FACTS, (job_id,)).fetchone()
+    row = connection.execute(FACTS, (job_id,)).fetchone()
+    return None if row is None else tuple(About(value) if isinstance(value, float) else value for value in row)
 
 
 def counted(connection: Connection) -> Any:

@@ -215,7 +215,8 @@ def test_a_callers_settings_change_nothing(database: psycopg.Connection, dsn: st
         assert first(connection, "select pgqueue.cancel(%s)", again) == "cancelled"
         assert first(connection, "select pgqueue.retry(%s)", again) == "retried"
     assert one[:4] == two[:4]
-    assert one[4].replace("first", "second") == two[4] == "(mail,second,ttl,129600)"
+    assert one[4].replace("first", "second") == two[4] == "(mail,second,ttl,t)"
+    assert one[5] == two[5] == 129_600.0
 
 
 def _two_calls(connection: psycopg.Connection[Any], key: str) -> tuple[int, int]:
