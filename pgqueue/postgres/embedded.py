@@ -25,6 +25,7 @@ from pgqueue.model.errors import EmbeddedUnavailable
 
 VERSIONS = (16, 18)
 LONGEST_SOCKET_PATH = 90  # of the 107 bytes that Linux takes; other systems take fewer
+_STILL_DYING = "old server processes"  # of a server that was killed; they end by themselves when they notice
 START_SECONDS = 30.0
 NOBODY = 65534
 
@@ -100,6 +101,11 @@ class EmbeddedServer:
         self._prefix, self._binaries = _unprivileged(self._binaries, self.folder, self._socket)
         if not (self.folder / "PG_VERSION").exists():
             self._make_cluster()
+        self._launch()
+        self._wait_until_it_answers()
+        return self
+
+    def _launch(self) -> None:
         settings = {**self._settings, "unix_socket_directories": self._socket}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = [*self._prefix, str(self._binaries / "postgres"), "-D", str(self.folder), *options]
@@ -119,8 +125,6 @@ class EmbeddedServer:
                 stderr=log,
                 start_new_session=True,
             )
-        self._wait_until_it_answers()
-        return self
 
     def stop(self) -> None:
         """Shut down fast: open transactions are rolled back. The data stays; ``start`` brings it back."""
@@ -167,6 +171,10 @@ class EmbeddedServer:
             if self._guard is None or self._guard.poll() is not None or time.monotonic() > deadline:
                 words = (self.folder / "server.log").read_text(errors="replace").strip().splitlines()[-3:]
                 self.stop()
+                if any(_STILL_DYING in word for word in words) and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    self._launch()
+                    continue
                 raise EmbeddedUnavailable(
                     f"PostgreSQL did not start: {' | '.join(words)}.", f"Look into {self.folder}."
                 )

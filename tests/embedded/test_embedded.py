@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import psutil
@@ -60,6 +62,18 @@ def test_the_data_of_a_named_folder_stays_and_crashes_are_recovered(tmp_path: Pa
         assert ask(again, "select number from kept") == 7
     with pytest.raises(EmbeddedUnavailable, match="holds data of PostgreSQL 18, not 16"):
         EmbeddedServer(tmp_path / "data", version=16)
+
+
+def test_a_killed_server_starts_again_when_its_last_backend_has_died(tmp_path: Path) -> None:
+    with embedded(tmp_path / "data", settings=QUICK) as server, psycopg.connect(server.dsn) as connection:
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)  # it cannot notice yet that its server is gone
+        server.kill()
+        revive = threading.Timer(0.5, os.kill, (backend, signal.SIGCONT))
+        revive.start()
+        server.start()
+        revive.join()
+        assert ask(server, "select 1") == 1
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
