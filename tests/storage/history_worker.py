@@ -64,6 +64,7 @@ class HistoryWorker:
             await self._finish()
         if self._chance.random() < 0.1 or not worked:
             await self._beat()
+            await self._sweep()
         if self._crowd.plan.storm and self._chance.random() < 0.02 and not self._crowd.over.is_set():
             await self._oversleep()
         if not worked:
@@ -162,5 +163,9 @@ class HistoryWorker:
         self._open.clear()
         self._emptied.clear()
         await self.hands.register(*QUEUES)
+        await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Take orphans. Again and again, as the rescuer does: a sweep leaves a lease of which a job is locked just then."""
         if (await self.hands.store.beats()).orphans:
             await self.hands.store.rescue({})

@@ -24,6 +24,11 @@ SECONDS = 2.0
 LEFT = """
 select (select count(*) from pgqueue.job), (select count(*) from pgqueue.ready), (select count(*) from pgqueue.scheduled)
 """
+WHERE = """
+select to_jsonb(j), (select jsonb_agg(to_jsonb(l)) from pgqueue.lease l where l.job_ids @> array[j.id]),
+  (select jsonb_agg(w.id) from pgqueue.worker w), clock_timestamp() - j.run_at
+from pgqueue.job j
+"""
 LONG = float(os.environ.get("PGQUEUE_LONG", "60"))
 LIMITS = {"one": (1,), "few": (1, 4, 7), "many": (50,), "all sorts": (1, 3, 10, 50)}
 
@@ -70,7 +75,7 @@ async def _until_nothing_is_left(crowd: Crowd) -> None:
 def judge(ledger: Ledger, database: psycopg.Connection) -> None:
     """Check what holds after every history."""
     assert ledger.problems == []
-    assert rows(database, LEFT) == [(0, 0, 0)], "not all jobs and entries were found"
+    assert rows(database, LEFT) == [(0, 0, 0)], f"not all jobs and entries were found: {rows(database, WHERE)}"
     twice = [run for run, count in Counter(ledger.handed).items() if count > 1]
     assert twice == [], "handed out twice"
     assert not {job_id for job_id, _ in ledger.handed} & ledger.undone, "handed out although rolled back"
