@@ -11,7 +11,7 @@ import pytest
 from pgqueue import EmbeddedServer, PgQueue, Task
 from pgqueue.postgres import chunks, copying, writing
 from tests.bulk.places import PLACES, Place, open_place
-from tests.results.databases import emptied, shared
+from tests.databases import emptied, shared
 
 Shrink = Callable[..., None]
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from pgqueue import EmbeddedServer, PgQueue, Task
+from tests.databases import emptied, shared
 from tests.enqueue.handles import Handle
 from tests.enqueue.openers import KINDS, open_handle
-from tests.results.databases import emptied, shared
 
 
 @pytest.fixture(scope="session")

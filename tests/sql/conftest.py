@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from pgqueue import EmbeddedServer, PgQueue, Task
-from tests.keys.shared import check_and_empty, shared
+from tests.databases import shared
+from tests.keys.shared import emptied_of_keys
 
 CALLER = "sql_caller"
 
@@ -23,8 +24,8 @@ def shared_database(server: EmbeddedServer) -> Iterator[str]:
 @pytest.fixture
 def dsn(shared_database: str) -> Iterator[str]:
     """The URL of an empty database; afterwards it is checked and emptied."""
-    yield shared_database
-    check_and_empty(shared_database)
+    with emptied_of_keys(shared_database):
+        yield shared_database
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One database for all tests of a folder, emptied after each: making one a test would take most of the time."""
+"""One database for all tests of a folder, emptied and checked after each: making one a test would take most of the time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,25 @@ from psycopg import sql
 
 from pgqueue import EmbeddedServer
 from tests.conftest import TEMPLATE
-from tests.enqueue.conftest import EMPTY
+
+EMPTY = """
+do $$ declare name text; begin
+  if pg_relation_size('pgqueue.job') > 500000 then  -- what was rolled back takes room too, and slows the tests after it
+    set local session_replication_role = replica;
+    truncate pgqueue.job, pgqueue.ready, pgqueue.scheduled, pgqueue.job_key;
+    set local session_replication_role = origin;
+  end if;
+  for name in select relname from pg_class where relnamespace = 'pgqueue'::regnamespace and relkind = 'r'
+      and relname not in ('migration', 'home') and pg_relation_size(oid) > 0 loop
+    execute format('delete from pgqueue.%I', name);
+  end loop;
+  if exists (select from pg_class where relnamespace = 'public'::regnamespace)
+      or exists (select from pg_proc where pronamespace = 'public'::regnamespace) then
+    drop schema public cascade;
+    create schema public;
+  end if;
+end $$;
+"""
 
 
 @contextmanager
