@@ -14,7 +14,7 @@ from typing import Any, Unpack, get_args, get_origin, get_type_hints
 from pgqueue.model.annotations import fits, shown
 from pgqueue.model.conversion import Converter, Misfit, reason, short, wrong_type
 from pgqueue.model.converters import FLOAT, converter_of
-from pgqueue.model.errors import InvalidArguments, InvalidOption, InvalidPayload, TaskError
+from pgqueue.model.errors import InvalidArguments, InvalidOption, InvalidPayload, SignatureMismatch, TaskError
 
 _read = json.JSONDecoder().raw_decode
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -67,7 +67,7 @@ class CallShape:
         kinds = {p.kind for p in parameters}
         self.by_name = not kinds & {Parameter.POSITIONAL_ONLY, *_VARIADIC}
         self._names = {p.name for p in parameters}
-        self._required = {p.name for p in parameters if p.default is Parameter.empty}
+        self._required = {p.name for p in parameters if p.default is Parameter.empty and p.kind not in _VARIADIC}
         self._positional = [p.name for p in parameters if p.kind is not Parameter.KEYWORD_ONLY]
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, defaults: bool = False) -> str:
@@ -128,7 +128,8 @@ class CallShape:
         """Read stored arguments into the call's positional and keyword arguments.
 
         Raises:
-            InvalidArguments: The stored object does not fit the signature as it is now.
+            SignatureMismatch: The stored object has other parameters than the signature as it is now.
+            InvalidArguments: A value is not what the signature says, or the object cannot be read.
         """
         try:
             stored: dict[str, Any] = _read(text)[0]  # jsonb as text has no space around it
@@ -137,22 +138,31 @@ class CallShape:
                 f"{self.name}: the stored arguments cannot be read ({reason(error)}).",
                 "Cancel the job and enqueue it with arguments that JSON and Python can hold.",
             ) from None
+        if not self._required <= stored.keys() <= self._names:
+            raise self._mismatch(stored)
         if self._converts:
             self._convert(stored)
         if self.by_name:
             return (), stored
         bound = inspect.BoundArguments(self.signature, {})
-        unknown = stored.keys() - self.signature.parameters.keys()
-        if unknown:
-            raise InvalidArguments(
-                f"{self.name} has no parameter {', '.join(sorted(unknown))}.",
-                f"Its signature is {self.signature}.",
-            )
         for name, parameter in self.signature.parameters.items():
             if name in stored:
                 variadic = parameter.kind is Parameter.VAR_POSITIONAL
                 bound.arguments[name] = tuple(stored[name]) if variadic else stored[name]
         return bound.args, bound.kwargs
+
+    def _mismatch(self, stored: Mapping[str, Any]) -> SignatureMismatch:
+        """Return what is said of parameters that this version has not, or needs and was not given."""
+        unknown, missing = sorted(stored.keys() - self._names), sorted(self._required - stored.keys())
+        problems = [
+            f"{kind} {', '.join(map(short, names))}"
+            for kind, names in (("has no parameter", unknown), ("needs", missing))
+            if names
+        ]
+        return SignatureMismatch(
+            f"{self.name} {' and '.join(problems)}, unlike the stored arguments.",
+            f"Run a worker of the version that enqueued the job; here the signature is {self.signature}.",
+        )
 
     def encode_result(self, value: object) -> str | None:
         """Write what the function returned, by its return annotation.

@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgqueue.model.codecs import Codec, check_codec
-from pgqueue.model.errors import ConfigurationError, InvalidArguments, InvalidPayload, PayloadUnreadable
+from pgqueue.model.errors import (
+    ConfigurationError,
+    InvalidArguments,
+    InvalidPayload,
+    PayloadUnreadable,
+    SignatureMismatch,
+)
 from pgqueue.model.payload import CallShape
 
 _CODEC = "$codec"
@@ -39,7 +45,8 @@ class Payloads:
 
         Raises:
             PayloadUnreadable: No codec has this name, or it refuses what is stored.
-            InvalidArguments: They do not fit the signature as it is now; what a codec hides is not shown.
+            SignatureMismatch: They are not the parameters of the signature as it is now.
+            InvalidArguments: A value is not what the signature says. What a codec hides is not shown.
         """
         if stored[0] == "{":
             return shape.decode(stored)
@@ -50,6 +57,11 @@ class Payloads:
             raise PayloadUnreadable(error.problem, error.remedy) from None
         try:
             return shape.decode(text)
+        except SignatureMismatch:
+            raise SignatureMismatch(
+                f"{shape.name}: the parameters that the codec {name!r} hides are not those of the signature, and are not shown.",
+                f"Run a worker of the version that enqueued the job; here the signature is {shape.signature}.",
+            ) from None
         except InvalidArguments:
             raise InvalidArguments(
                 f"{shape.name}: the arguments that the codec {name!r} hides do not fit the signature, and are not shown.",

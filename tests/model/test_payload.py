@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgqueue.model.errors import InvalidArguments, InvalidPayload, TaskError
+from pgqueue.model.errors import InvalidArguments, InvalidPayload, SignatureMismatch, TaskError
 from pgqueue.model.payload import LARGEST_PAYLOAD, CallShape
 
 if TYPE_CHECKING:
@@ -200,7 +201,35 @@ def test_a_parameter_may_have_any_name(name: str) -> None:
     assert shape.decode(shape.encode((), {name: 1})) == ((), {name: 1})
 
 
-def test_a_stored_argument_that_the_signature_lost_is_an_error_of_the_call() -> None:
-    shape = shape_of(positional)
-    with pytest.raises(InvalidArguments, match="no parameter gone"):
-        shape.decode('{"first": 1, "second": 2, "gone": 3}')
+@pytest.mark.parametrize(
+    ("function", "stored", "told"),
+    [
+        (plain, {"user_id": 1, "mail": "a"}, "plain has no parameter 'mail', unlike"),
+        (plain, {"email": "a"}, "plain needs 'user_id', unlike"),
+        (plain, {"b": 1, "a": 2}, "plain has no parameter 'a', 'b' and needs 'user_id', unlike"),
+        (positional, {"first": 1, "second": 2, "gone": 3}, "positional has no parameter 'gone', unlike"),
+        (positional, {"second": 2}, "positional needs 'first', unlike"),
+        (anything, {"second": 1}, "anything needs 'first', unlike"),
+        (anything, {"first": 1, "gone": 1}, "anything has no parameter 'gone', unlike"),
+    ],
+)
+def test_stored_parameters_that_are_not_those_of_the_signature_are_named(
+    function: Callable[..., Any], stored: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(SignatureMismatch, match=told) as refusal:
+        shape_of(function).decode(json.dumps(stored))
+    assert str(inspect.signature(function)) in refusal.value.remedy
+
+
+def test_other_parameters_are_told_before_a_value_that_does_not_convert() -> None:
+    def work(day: datetime) -> None: ...
+
+    with pytest.raises(SignatureMismatch):
+        shape_of(work).decode('{"day": "never", "gone": 1}')
+    with pytest.raises(InvalidArguments):
+        shape_of(work).decode('{"day": "never"}')
+
+
+def test_parameters_with_a_default_and_collected_ones_may_be_left_out() -> None:
+    assert shape_of(plain).decode('{"user_id": 1}') == ((), {"user_id": 1})
+    assert shape_of(anything).decode('{"first": 1}') == ((1,), {})

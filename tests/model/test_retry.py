@@ -26,11 +26,11 @@ def test_twenty_five_retries_take_about_three_weeks() -> None:
 
 def test_given_delays_are_used_in_order_and_the_last_one_repeats() -> None:
     policy = RetryPolicy(delays=["10s", 60, "1h"])
-    assert [policy.delay(retried) for retried in range(5)] == [10, 60, 3600, 3600, 3600]
+    assert [policy.pause(retried, ValueError()) for retried in range(5)] == [10, 60, 3600, 3600, 3600]
 
 
 def test_without_delays_the_formula_is_used() -> None:
-    assert 31 <= RetryPolicy(max_retries=3).delay(2) <= 31 + 29 * 3
+    assert 31 <= RetryPolicy(max_retries=3).pause(2, ValueError()) <= 31 + 29 * 3
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import psycopg
 import pytest
@@ -149,16 +150,16 @@ async def test_a_delay_that_cannot_be_read_fails_the_attempt(
     assert all(kind == "pgqueue.InvalidOption" for kind, _ in errors_of(database, job.id))
 
 
-async def test_arguments_that_do_not_fit_the_function_fail_the_attempt(
+async def test_a_stored_value_that_is_not_as_annotated_fails_the_attempt(
     pgq: PgQueue[None], watch: Watch, database: psycopg.Connection
 ) -> None:
     @pgq.task(name="strict")
-    async def strict(number: int) -> None:
-        raise AssertionError(f"called with {number!r}")
+    async def strict(day: date) -> None:
+        raise AssertionError(f"called with {day!r}")
 
-    job = database.execute("select pgqueue.enqueue('strict', '{\"letter\": 1}', max_retries => 0)").fetchone()
+    job = database.execute("select pgqueue.enqueue('strict', '{\"day\": 1}', max_retries => 0)").fetchone()
     assert job is not None
     async with pgq.worker(concurrency=2):
         await watch.auntil(STATE, "dead", job[0])
     assert runs_of(database, job[0]) == [(1, 1, "dead")]
-    assert "letter" in errors_of(database, job[0])[0][1]
+    assert "the stored day=1" in errors_of(database, job[0])[0][1]
