@@ -198,7 +198,9 @@ class Slots:
         judgement = self._judge(reason, job, task, error)
         if judgement is None:
             return
-        verdict, delay, described = judgement
+        verdict, delay, described, mishap = judgement
+        if mishap is not None:
+            self._events.emit("job.delay_failed", job=job.id, task=job.task, error=summarise(mishap))
         add = self._finisher.add_later if delay else self._finisher.add
         add(Outcome(job.id, job.run, job.lease, verdict, delay, started, described))
         facts = {"job": job.id, "task": job.task, "attempt": job.attempt + 1, "error": summarise(described)}
