@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import NoReturn
 
 import click
 
 from pgqueue.cli.application import load
+from pgqueue.telemetry.logs import log_successes, log_to
 
 
 @click.command()
@@ -23,6 +22,7 @@ from pgqueue.cli.application import load
 @click.option("--stop-timeout", default="30s", show_default=True, help="How long running jobs may go on at a stop.")
 @click.option("--dsn", metavar="URL", help="The database, where the application names none.")
 @click.option("--schema", metavar="NAME", help="The schema, where the application names none.")
+@click.option("--log-jobs", is_flag=True, help="Log jobs that succeed, too.")
 @click.option("--json", "as_json", is_flag=True, help="Log lines as JSON.")
 def worker(
     *,
@@ -32,6 +32,7 @@ def worker(
     stop_timeout: str,
     dsn: str | None,
     schema: str | None,
+    log_jobs: bool,
     as_json: bool,
 ) -> None:
     """Run jobs of the PgQueue in APP (module or module:name) until TERM or INT.
@@ -42,8 +43,10 @@ def worker(
     for name, value in (("PGQUEUE_DSN", dsn), ("PGQUEUE_SCHEMA", schema)):
         if value is not None:
             os.environ[name] = value
-    _log_to_stderr(as_json=as_json)
+    log_to(sys.stderr, as_json=as_json)
     pgq = load(app)
+    if log_jobs:
+        log_successes(pgq.events, as_json=as_json)
     weights = dict(_weight(queue) for queue in queues) or None
 
     async def run() -> int:
@@ -76,21 +79,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, event and its fields, or the message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(), "level": record.levelname.lower()}
-        event = getattr(record, "event", None)
-        line.update({"event": event, **getattr(record, "fields", {})} if event else {"message": record.getMessage()})
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
-
-
-def _log_to_stderr(*, as_json: bool) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JsonLines() if as_json else logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
