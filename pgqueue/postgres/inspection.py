@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from psycopg.rows import TupleRow, tuple_row
+from psycopg.rows import TupleRow
 
 from pgqueue.backend import AttemptRecord, JobFilter, JobRecord, QueueRecord
 from pgqueue.postgres.connections import UNPINNED, Settings
 from pgqueue.postgres.explain import explain
+from pgqueue.postgres.pooler import connect
 from pgqueue.postgres.statements import statement
 
 
@@ -73,7 +74,7 @@ class PostgresInspection:
     def _run(self, name: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
         schema = self._settings.schema
         try:
-            with psycopg.connect(**self._settings.parameters("inspect", UNPINNED), row_factory=tuple_row) as connection:
+            with connect(self._settings.parameters("inspect", UNPINNED)) as connection:
                 return connection.execute(statement(name, schema), parameters).fetchall()
         except psycopg.Error as error:
             raise explain(error, schema, broken=False) or error from error

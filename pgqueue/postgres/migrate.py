@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pgqueue.model.errors import ConfigurationError
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.explain import explain, unreachable
+from pgqueue.postgres.pooler import connect
 from pgqueue.postgres.statements import quoted
 
 if TYPE_CHECKING:
@@ -186,9 +187,8 @@ def _connected(settings: Settings) -> Iterator[Connection]:
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
-    parameters = {**settings.parameters("migrate", {}), "autocommit": False}
     try:
-        raw = psycopg.connect(**parameters)
+        raw = connect({**settings.parameters("migrate", {}), "autocommit": False})
     except psycopg.OperationalError as error:
         raise unreachable(error) from error
     engine = create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=NullPool)

@@ -1,7 +1,12 @@
-"""LISTEN on a connection of its own: psycopg's notifies() holds its connection, so nothing else may share it."""
+"""LISTEN on a connection of its own: psycopg's notifies() holds its connection, so nothing else may share it.
+
+Behind a pooler that lends a server for a transaction nothing can be heard: it goes around the pooler where it is told the
+way, and is silent otherwise.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Literal
 
@@ -9,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from pgqueue.backend import Notice
+from pgqueue.model.errors import ConfigurationError
 from pgqueue.postgres.connections import UNPINNED, Link, Settings
 from pgqueue.postgres.explain import explain
 
@@ -17,14 +23,19 @@ _KINDS: dict[str, Literal["ready", "due", "cancel"]] = {"ready": "ready", "due":
 
 
 async def notices(settings: Settings) -> AsyncIterator[Notice]:
-    """Yield "connected" once it listens, then what is notified.
+    """Yield "connected" once it listens, then what is notified; nothing where nothing can be heard.
 
     Raises:
         BackendUnavailable: The connection cannot be made, or broke.
+        ConfigurationError: The way around a pooler leads elsewhere.
     """
-    link = Link(settings, "listen", UNPINNED)
+    if settings.only_polls:
+        await asyncio.Event().wait()
+    link = Link(settings.around, "listen", UNPINNED)
     try:
         connection = await link.connection()
+        if settings.around is not settings:
+            await check_way_around(settings)
         channel = await _channel(connection, settings.schema)
         await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
         yield Notice("connected")
@@ -38,6 +49,31 @@ async def notices(settings: Settings) -> AsyncIterator[Notice]:
         raise explain(error, settings.schema, broken=True) or error from error
     finally:
         await link.close()
+
+
+async def check_way_around(settings: Settings) -> None:
+    """See that PGQUEUE_DIRECT_DSN leads to the database behind the pooler, and past every pooler.
+
+    Raises:
+        ConfigurationError: It does not.
+        BackendUnavailable: One of the two cannot be reached.
+    """
+    found = []
+    for place in (settings, settings.around):
+        link = Link(place, "listen", UNPINNED)
+        try:
+            found.append(await link.run("doctor/place"))
+        finally:
+            await link.close()
+    if found[0] != found[1]:
+        raise ConfigurationError(
+            "PGQUEUE_DIRECT_DSN leads to another database than the DSN does.",
+            "Let it name the same one, without the pooler.",
+        )
+    if not settings.around.has_session:
+        raise ConfigurationError(
+            "PGQUEUE_DIRECT_DSN leads to a pooler that lends a server for a transaction.", "Name the server itself."
+        )
 
 
 async def _channel(connection: psycopg.AsyncConnection, schema: str) -> str:

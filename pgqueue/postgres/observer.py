@@ -18,6 +18,7 @@ from pgqueue.postgres.callers import sync_carrier
 from pgqueue.postgres.connections import UNPINNED, Settings
 from pgqueue.postgres.explain import explain
 from pgqueue.postgres.literals import texts
+from pgqueue.postgres.pooler import connect
 from pgqueue.postgres.statements import statement
 from pgqueue.postgres.steps import Fetch
 from pgqueue.tasks import Handle
@@ -103,7 +104,7 @@ def connected(settings: Settings) -> Iterator[Connection[TupleRow]]:
         BackendUnavailable: The database cannot be reached.
     """
     try:
-        connection = psycopg.connect(**settings.parameters("testing", UNPINNED), row_factory=tuple_row)
+        connection = connect(settings.parameters("testing", UNPINNED))
     except psycopg.Error as error:
         raise explain(error, settings.schema, broken=True) or error from error
     with connection:

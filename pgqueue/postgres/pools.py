@@ -10,19 +10,18 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import AsyncConnection, Connection
-from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from pgqueue.model.errors import BackendUnavailable
 from pgqueue.postgres.connections import UNPINNED, Settings
 from pgqueue.postgres.explain import unreachable
+from pgqueue.postgres.pooler import AsyncTolerant, Tolerant, connect
 
 MAX_SIZE = 8
 PATIENCE = 10.0  # seconds for a connection
 
-SyncPool = ConnectionPool[Connection[TupleRow]]
-AsyncPool = AsyncConnectionPool[AsyncConnection[TupleRow]]
+SyncPool = ConnectionPool[Tolerant]
+AsyncPool = AsyncConnectionPool[AsyncTolerant]
 
 
 class Pools:
@@ -42,7 +41,8 @@ class Pools:
         return self._settings().parameters("producer", UNPINNED)
 
     def _options(self) -> dict[str, Any]:
-        return {"kwargs": self._parameters(), "min_size": 0, "max_size": MAX_SIZE, "timeout": PATIENCE}
+        parameters = {**self._parameters(), "prepare_threshold": None}  # as behind every pooler
+        return {"kwargs": parameters, "min_size": 0, "max_size": MAX_SIZE, "timeout": PATIENCE}
 
     def sync(self) -> SyncPool:
         """Return the process's pool."""
@@ -50,7 +50,9 @@ class Pools:
             if self._pid != os.getpid():
                 self._forget()
             if self._sync is None:
-                self._sync = ConnectionPool(**self._options(), open=True, check=ConnectionPool.check_connection)
+                self._sync = ConnectionPool(
+                    **self._options(), connection_class=Tolerant, open=True, check=ConnectionPool.check_connection
+                )
             return self._sync
 
     async def loop(self) -> AsyncPool:
@@ -62,7 +64,10 @@ class Pools:
             pool = self._async.get(running)
             if pool is None:
                 pool = self._async[running] = AsyncConnectionPool(
-                    **self._options(), open=False, check=AsyncConnectionPool.check_connection
+                    **self._options(),
+                    connection_class=AsyncTolerant,
+                    open=False,
+                    check=AsyncConnectionPool.check_connection,
                 )
         await pool.open()
         return pool
@@ -70,7 +75,7 @@ class Pools:
     def cause(self) -> BackendUnavailable:
         """Say why the pool gave no connection: the database's own words, or that all are in use."""
         try:
-            psycopg.connect(**{**self._parameters(), "connect_timeout": 2}).close()
+            connect({**self._parameters(), "connect_timeout": 2}).close()
         except psycopg.OperationalError as error:
             return unreachable(error)
         return BackendUnavailable(

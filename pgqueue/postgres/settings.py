@@ -22,8 +22,10 @@ _DRIVER = re.compile(r"^(postgres(?:ql)?)\+\w+://")
 def resolve(dsn: str | None, schema: str | None) -> Settings:
     """Return the settings: the arguments, else PGQUEUE_DSN, DATABASE_URL or PG*, and PGQUEUE_SCHEMA or "pgqueue".
 
+    PGQUEUE_DIRECT_DSN is the way around a pooler, for LISTEN alone.
+
     Raises:
-        ConfigurationError: No DSN is given anywhere, it cannot be read, or the schema's name is not a plain one.
+        ConfigurationError: No DSN is given anywhere, one cannot be read, or the schema's name is not a plain one.
     """
     if dsn is not None and not isinstance(dsn, str):
         raise ConfigurationError(f"dsn={dsn!r} is not text.", "Write postgresql://user:password@host:5432/database.")
@@ -32,14 +34,19 @@ def resolve(dsn: str | None, schema: str | None) -> Settings:
         raise ConfigurationError(
             "No database is given.", "Set PGQUEUE_DSN, for example to postgresql://user@localhost/shop, or pass a DSN."
         )
-    chosen = _DRIVER.sub(r"\1://", chosen)
+    direct = os.environ.get("PGQUEUE_DIRECT_DSN")
+    return Settings(_readable(chosen), resolve_schema(schema), _readable(direct) if direct else None)
+
+
+def _readable(dsn: str) -> str:
+    plain = _DRIVER.sub(r"\1://", dsn)
     try:
-        conninfo_to_dict(chosen)
+        conninfo_to_dict(plain)
     except psycopg.ProgrammingError as error:
         raise ConfigurationError(
             f"The DSN cannot be read ({str(error).strip()}).", "Write postgresql://user:password@host:5432/database."
         ) from None
-    return Settings(chosen, resolve_schema(schema))
+    return plain
 
 
 def dsn_from(parameters: Mapping[str, Any]) -> str:

@@ -1,5 +1,8 @@
 """Vacuum of the lanes. Autovacuum looks once a minute, which is long here: at 3,000 jobs/s the lanes grow to 21 MB
 instead of 4. One worker does it, whoever gets the advisory lock; a round takes about ten milliseconds.
+
+A pooler that lends a server for a transaction would keep such a lock in the lent one. Behind it a worker looks when the
+last vacuum was, and two at it skip each other's tables.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from psycopg import sql
 
 from pgqueue.postgres.connections import UNPINNED, Link, Settings
 from pgqueue.postgres.explain import explain
+from pgqueue.postgres.statements import statement
 
 _TABLES = ("ready", "scheduled", "lease", "job", "worker", "worker_idle")
 
@@ -22,9 +26,8 @@ async def tidy(settings: Settings) -> None:
     link = Link(settings, "vacuum", UNPINNED)
     try:
         connection = await link.connection()
-        cursor = await connection.execute(
-            "select pg_try_advisory_lock(hashtextextended(%s, 0))", (f"{settings.schema}.tidy",)
-        )
+        free = "upkeep/take_vacuum" if settings.has_session else "upkeep/last_vacuum"
+        cursor = await connection.execute(statement(free, settings.schema), {"schema": settings.schema})
         row = await cursor.fetchone()
         if row is not None and row[0]:
             names = sql.SQL(", ").join(sql.Identifier(settings.schema, table) for table in _TABLES)
