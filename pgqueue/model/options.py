@@ -35,6 +35,9 @@ class Options(TypedDict, total=False):
     run_at: datetime
     max_retries: int
     timeout: Duration
+    deadline: datetime
+    expires_at: datetime
+    expires_in: Duration
     headers: Mapping[str, str]
     tags: Sequence[str]
     key: str
@@ -52,6 +55,9 @@ class JobOptions:
         run_at: Aware datetime; excludes delay.
         max_retries: Retries after the first attempt; 25.
         timeout: Seconds that one attempt may take; 1800.
+        deadline: Aware datetime by which every attempt ends, whatever its timeout.
+        expires_at: Aware datetime; not started by then, the job ends as expired.
+        expires_in: Seconds from the moment the job is written until it expires; excludes expires_at.
         headers: Text by name, handed to the handler unchanged.
         tags: Words to find the job by.
         key: The caller's own id: at most one job of it in the queue, as ``unique`` says; by default until it ends.
@@ -64,6 +70,9 @@ class JobOptions:
     run_at: datetime | None = None
     max_retries: int | None = None
     timeout: float | None = None
+    deadline: datetime | None = None
+    expires_at: datetime | None = None
+    expires_in: float | None = None
     headers: Mapping[str, str] | None = None
     tags: tuple[str, ...] | None = None
     key: str | None = None
@@ -94,16 +103,41 @@ class JobOptions:
                 f"delay={checked.delay} and run_at={checked.run_at} exclude each other.",
                 "Pass the relative delay or the absolute run_at.",
             )
-        return checked
+        if checked.expires_in is not None and checked.expires_at is not None:
+            raise InvalidOption(
+                f"expires_in={checked.expires_in:g} and expires_at={checked.expires_at} exclude each other.",
+                "Pass the relative expires_in or the absolute expires_at.",
+            )
+        return checked._startable()
 
     def over(self, below: JobOptions) -> JobOptions:
-        """Return these options, with those of ``below`` where nothing is said here."""
+        """Return these options, with those of ``below`` where nothing is said here.
+
+        Raises:
+            InvalidOption: Together they make a job that could never start.
+        """
         said = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
         if "delay" in said or "run_at" in said:
             below = replace(below, delay=None, run_at=None)
+        if "expires_in" in said or "expires_at" in said:
+            below = replace(below, expires_in=None, expires_at=None)
         if "key" in said and below.unique and below.unique.args:  # the task's arguments name no key of the caller's own
             below = replace(below, unique=replace(below.unique, args=None))
-        return replace(below, **said)
+        return replace(below, **said)._startable()
+
+    def _startable(self) -> JobOptions:
+        """Return these options, unless no job with them could ever start. Instants may pass, and the job expires as asked."""
+        if self.expires_in is not None and self.delay is not None and self.delay >= self.expires_in:
+            raise InvalidOption(
+                f"expires_in={self.expires_in:g} is over before delay={self.delay:g} is, so the job would never start.",
+                "Pass a longer expires_in, which counts from the enqueue.",
+            )
+        return self
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the job has an instant by which it has ended, or has started."""
+        return not (self.deadline is None and self.expires_at is None and self.expires_in is None)
 
     @property
     def shared(self) -> Unique | None:
@@ -174,18 +208,36 @@ def _delay(value: object) -> float:
     return seconds(value, "delay")
 
 
-def _run_at(value: object) -> datetime:
+def _instant(value: object, option: str, remedy: str) -> datetime:
     if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise InvalidOption(
-            f"run_at={short(value)} is not a datetime with a time zone.",
-            "Pass datetime.now(timezone.utc) + ..., or use delay= for a relative time.",
-        )
+        raise InvalidOption(f"{option}={short(value)} is not a datetime with a time zone.", remedy)
     try:
         return value.astimezone(UTC)
     except OverflowError:
+        raise InvalidOption(f"{option}={short(value)} is not between the years 1 and 9999 in UTC.", remedy) from None
+
+
+def _run_at(value: object) -> datetime:
+    remedy = "Pass datetime.now(timezone.utc) + ..., or use delay= for a relative time."
+    return _instant(value, "run_at", remedy)
+
+
+def _deadline(value: object) -> datetime:
+    return _instant(value, "deadline", "Pass datetime.now(timezone.utc) + ..., or use timeout= for a length of time.")
+
+
+def _expires_at(value: object) -> datetime:
+    remedy = "Pass datetime.now(timezone.utc) + ..., or use expires_in= for a length of time."
+    return _instant(value, "expires_at", remedy)
+
+
+def _expires_in(value: object) -> float:
+    length = seconds(value, "expires_in")
+    if length < 0.001:
         raise InvalidOption(
-            f"run_at={short(value)} is not between the years 1 and 9999 in UTC.", "Leave it out to run at once."
-        ) from None
+            f"expires_in={short(value)} is less than 1 ms.", "Leave it out for a job that never expires."
+        )
+    return length
 
 
 def _headers(value: object) -> Mapping[str, str]:
@@ -224,6 +276,9 @@ _CHECKS = {
     "run_at": _run_at,
     "max_retries": check_max_retries,
     "timeout": check_timeout,
+    "deadline": _deadline,
+    "expires_at": _expires_at,
+    "expires_in": _expires_in,
     "headers": _headers,
     "tags": _tags,
     "key": _key,

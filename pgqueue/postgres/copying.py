@@ -25,12 +25,12 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def is_copied(specs: Sequence[JobSpec[Any]]) -> bool:
-    """Say whether a chunk goes by COPY: it is large, and all its jobs are for now and share no key."""
+    """Say whether a chunk goes by COPY: it is large, and all its jobs are for now, for ever, and share no key."""
     return len(specs) >= LEAST and all(map(_is_plain, {id(spec.options): spec.options for spec in specs}.values()))
 
 
 def _is_plain(options: JobOptions) -> bool:
-    return not options.delay and options.run_at is None and options.shared is None
+    return not options.delay and options.run_at is None and options.shared is None and not options.is_limited
 
 
 class _Frame(NamedTuple):

@@ -47,9 +47,15 @@ def _or_null(values: Iterable[float | None]) -> str:
 
 def _more(spec: JobSpec[Any], codec: Codec | None) -> str | None:
     options = spec.options
-    if codec is None and options.headers is None and options.tags is None:
+    if codec is None and options.headers is None and options.tags is None and not options.is_limited:
         return None
     more: dict[str, Any] = {}
+    if options.deadline is not None:
+        more["deadline"] = options.deadline.isoformat()
+    if options.expires_at is not None:
+        more["expires_at"] = options.expires_at.isoformat()
+    if options.expires_in is not None:
+        more["expires_in"] = options.expires_in
     if options.headers:
         more["headers"] = dict(options.headers)
     if options.tags:

@@ -15,6 +15,7 @@ from pgqueue.model.errors import HandleError
 from pgqueue.model.job import JobSpec
 from pgqueue.model.options import JobOptions, Options
 from pgqueue.tasks.context import D_co, JobContext
+from pgqueue.tasks.hooks import check_hook
 from pgqueue.tasks.jobs import Job
 from pgqueue.tasks.producing import Handle, Producer, held
 from pgqueue.tasks.registry import Declaration
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # a producer that only has a Session need not load psycopg
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 D = TypeVar("D", default=None)
 
 NO_HANDLE: Any = object()  # None is what a caller passes by mistake
@@ -157,7 +159,8 @@ class Task(SyncTask[P, R], AsyncTask[P, R]):
             handle: A connection, cursor or session of psycopg, SQLAlchemy, Django, psycopg2, pg8000 or asyncpg; none: a
                 pool of our own.
             bind: Which database of a session with several: an engine, or a mapped class.
-            **options: queue, priority, delay or run_at, max_retries, timeout, headers, tags, key, unique.
+            **options: queue, priority, delay or run_at, max_retries, timeout, deadline, expires_at or expires_in, headers,
+                tags, key, unique.
 
         Raises:
             InvalidOption: An option is unknown or out of range.
@@ -166,6 +169,32 @@ class Task(SyncTask[P, R], AsyncTask[P, R]):
         if handle is NO_HANDLE:
             return Task[P, R](self._declaration, self._producer, chosen)
         return HandledTask[P, R](self._declaration, self._producer, chosen, Handle(handle, bind))
+
+    def on_retry(
+        self, hook: Callable[[JobContext[Any], BaseException], S], /
+    ) -> Callable[[JobContext[Any], BaseException], S]:
+        """Call a function with context and error whenever an attempt has failed and the job will be tried again.
+
+        It is called by the worker, before the outcome is recorded: at least once, like the handler. At most 30 s; what it
+        raises is told as the event "hook.failed" and changes nothing.
+
+        Raises:
+            TaskError: It is no function of two parameters.
+        """
+        self._declaration.hooks.retry.append(check_hook(hook, "on_retry"))
+        return hook
+
+    def on_dead(
+        self, hook: Callable[[JobContext[Any], BaseException], S], /
+    ) -> Callable[[JobContext[Any], BaseException], S]:
+        """Call a function with context and error when a job is dead; as ``on_retry`` otherwise."""
+        self._declaration.hooks.dead.append(check_hook(hook, "on_dead"))
+        return hook
+
+    def on_success(self, hook: Callable[[JobContext[Any], R], S], /) -> Callable[[JobContext[Any], R], S]:
+        """Call a function with context and result when a handler has returned; as ``on_retry`` otherwise."""
+        self._declaration.hooks.success.append(check_hook(hook, "on_success"))
+        return hook
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
