@@ -1,67 +1,142 @@
-"""Claimed jobs that wait for a slot: one line per queue, served by smooth weighted round-robin.
+"""Claimed jobs that wait for a slot: one line per queue, served by smooth weighted round-robin, or strictly in order.
 
 Source of the rule: nginx's smooth weighted balancing. Each turn every waiting queue gains its weight, the highest is
-served and pays the sum.
+served and pays the sum. Strict: the first queue that has a job.
+
+The slots take on the event loop; the heartbeat's thread empties the lines when a handler holds the loop up.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
+from pgqueue.model.clock import Clock, monotonic
 from pgqueue.model.job import ClaimedJob
+from pgqueue.worker.limits import Limits
 
 
 class Buffers:
     """Lines of claimed jobs.
 
     Args:
-        weights: Queues and their weights.
+        weights: Queues and their weights; strict: in order of their rank.
+        strict: Whether the first queue that has a job is served.
+        limits: Who may run now; None: everybody.
+
+    Attributes:
+        size: How many jobs stand in the lines.
+        taken: How many were taken so far.
+        urgent: Jobs that run before all others, also while it is closed.
+        closed: Whether the lines are not served, because a job has to be alone.
     """
 
-    def __init__(self, weights: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, int],
+        clock: Clock = monotonic,
+        *,
+        strict: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
         self._weights = weights
+        self._clock = clock
         self._credit = dict.fromkeys(weights, 0)
         self._lines: dict[str, deque[ClaimedJob]] = {queue: deque() for queue in weights}
-        self._only = next(iter(self._lines.values())) if len(weights) == 1 else None
+        self._limits = limits if limits is not None and limits.is_needed else None
+        self._only = next(iter(self._lines.values())) if len(weights) == 1 and self._limits is None else None
+        self._choose = self._first if strict else self._turn
+        self._lock = threading.Lock()
         self.size = 0
         self.taken = 0
+        self.urgent: deque[ClaimedJob] = deque()
+        self.closed = False
 
     def add(self, queue: str, jobs: Sequence[ClaimedJob]) -> None:
         """Put claimed jobs behind the others of their queue."""
-        self._lines[queue].extend(jobs)
-        self.size += len(jobs)
+        with self._lock:
+            self._lines[queue].extend(jobs)
+            self.size += len(jobs)
 
     def take(self) -> ClaimedJob | None:
         """Return the next job to run, or None."""
-        if not self.size:
-            return None
-        self.size -= 1
-        self.taken += 1
-        return self._only.popleft() if self._only is not None else self._lines[self._turn()].popleft()
+        with self._lock:
+            if self.urgent:
+                self.taken += 1
+                return self.urgent.popleft()
+            if not self.size or self.closed:
+                return None
+            if self._only is None:
+                return self._take_by_turn()
+            self.size -= 1
+            self.taken += 1
+            return self._only.popleft()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it has to be told of every job that runs no more."""
+        return self._limits is not None
+
+    def ended(self, job: ClaimedJob) -> None:
+        """A job that was taken runs no more."""
+        if self._limits is not None:
+            self.urgent.extend(self._limits.ended(job, self._clock()))
 
     def waiting(self, queue: str) -> int:
         """Return how many jobs of a queue wait."""
-        return len(self._lines[queue])
+        parked = 0 if self._limits is None else self._limits.parked(queue)
+        return len(self._lines[queue]) + parked
+
+    def room(self, queue: str, wanted: int) -> int:
+        """Return how many jobs of a queue are worth a claim, of those wanted: none while some of it cannot start."""
+        if self._limits is None:
+            return wanted
+        return 0 if self._limits.parked(queue) else self._limits.room(queue, wanted)
+
+    def overdue(self) -> list[ClaimedJob]:
+        """Take out what its task's limit holds up."""
+        return [] if self._limits is None else self._limits.overdue(self._clock())
 
     def take_out(self, keys: Collection[tuple[int, int]]) -> list[ClaimedJob]:
         """Take the jobs of these (id, run) out of their lines."""
-        out = [job for line in self._lines.values() for job in line if (job.id, job.run) in keys]
-        for job in out:
-            self._lines[job.queue].remove(job)
-        self.size -= len(out)
-        return out
+        with self._lock:
+            out = [job for line in self._lines.values() for job in line if (job.id, job.run) in keys]
+            for job in out:
+                self._lines[job.queue].remove(job)
+            self.size -= len(out)
+            return out + ([] if self._limits is None else self._limits.take_out(keys))
 
-    def drain(self) -> list[ClaimedJob]:
-        """Take all."""
-        jobs = [job for line in self._lines.values() for job in line]
-        for line in self._lines.values():
-            line.clear()
-        self.size = 0
-        return jobs
+    def drain(self, queue: str | None = None) -> list[ClaimedJob]:
+        """Take all that no slot was promised; of one queue, what stands in its line."""
+        with self._lock:
+            lines = list(self._lines.values()) if queue is None else [self._lines[queue]]
+            jobs = [job for line in lines for job in line]
+            for line in lines:
+                line.clear()
+            self.size -= len(jobs)
+            return jobs if queue is not None or self._limits is None else jobs + self._limits.take_out(None)
 
-    def _turn(self) -> str:
-        waiting = [queue for queue, line in self._lines.items() if line]
+    def _take_by_turn(self) -> ClaimedJob | None:
+        while (queue := self._choose()) is not None:
+            job = self._lines[queue].popleft()
+            self.size -= 1
+            if self._limits is None or self._limits.admit(job, self._clock()):
+                self.taken += 1
+                return job
+        return None
+
+    def _open(self) -> list[str]:
+        limits = self._limits
+        return [queue for queue, line in self._lines.items() if line and (limits is None or limits.is_open(queue))]
+
+    def _first(self) -> str | None:
+        return next(iter(self._open()), None)
+
+    def _turn(self) -> str | None:
+        waiting = self._open()
+        if not waiting:
+            return None
         for queue in waiting:
             self._credit[queue] += self._weights[queue]
         chosen = max(waiting, key=self._credit.__getitem__)

@@ -1,34 +1,40 @@
 """The claimer keeps the buffers filled, and sleeps without missing a job.
 
 A queue is hot while claims find jobs. When one finds too few, the queue is put to rest: the worker asks to be notified
-(``doze``), looks once more, and then looks by itself only at every poll. It keeps asking for notifications until two
-claims in a row come back full, so that a trickle of jobs costs one claim each and a flood costs its enqueuers no notification.
+(``doze``), looks once more, and then looks by itself only at every poll, which grows longer while nothing comes. It keeps
+asking for notifications until two claims in a row come back full, so that a trickle of jobs costs one claim each and a
+flood costs its enqueuers no notification.
 
 How much is buffered ahead follows the measured pace: what the slots will take within a tenth of a second. Jobs that wait
-longer than a second because all slots are held up are handed back.
+longer than a second because all slots are held up are handed back. Strict: a queue is asked when all above it are at
+rest, and no more than free slots are filled from it.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pgqueue.backend import Outcome, WorkerBackend
+from pgqueue.model.job import ClaimedJob
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.service import Service
 from pgqueue.worker.slots import Slots
 from pgqueue.worker.state import WorkerState, random_id
+from pgqueue.worker.suspects import Suspects
 
 MOST_AHEAD = 1000
 LARGEST_CLAIM = 500
+SMALLEST_CLAIM = 10
 AHEAD_SECONDS = 0.1
 PACE_SECONDS = 0.02
 HELD_SECONDS = 1.0
 BUSY_CLAIMS = 2
 FIRST_UNSETTLED, LONGEST_UNSETTLED = 0.02, 0.2
+OVERDUE_PAUSES = (1.0, 2.0)
 
 
 @dataclass(slots=True)
@@ -39,15 +45,21 @@ class QueueState:
         hot: The last claim found more than it could take, or a notification came since.
         dozing: The database knows that this worker wants to be notified.
         full_claims: So many claims in a row came back full.
+        largest: Most jobs of a claim; small while a task's limit holds jobs of the queue up.
     """
 
     hot: bool = True
     dozing: bool = False
     full_claims: int = 0
+    largest: int = LARGEST_CLAIM
 
 
 class Claimer(Service):
-    """Fills the buffers from the ready lanes."""
+    """Fills the buffers from the ready lanes.
+
+    Attributes:
+        emptied: Called when all queues were seen empty, and no transaction may have hidden a job; set by whoever drains.
+    """
 
     name = "claimer"
 
@@ -57,6 +69,7 @@ class Claimer(Service):
         backend: WorkerBackend,
         buffers: Buffers,
         slots: Slots,
+        suspects: Suspects,
         finisher: Finisher,
         events: Events,
     ) -> None:
@@ -65,6 +78,7 @@ class Claimer(Service):
         self._backend = backend
         self._buffers = buffers
         self._slots = slots
+        self._suspects = suspects
         self._finisher = finisher
         self._queues = {queue: QueueState() for queue in state.weights}
         self._pace = 0.0
@@ -72,12 +86,23 @@ class Claimer(Service):
         self._next_look = 0.0
         self._unsettled = FIRST_UNSETTLED
         self._last_take = (state.clock(), 0)
+        self.emptied: Callable[[], None] = lambda: None
+
+    @property
+    def pace(self) -> float:
+        """Jobs a second that the slots take."""
+        return self._pace
 
     def notify(self, queue: str | None = None) -> None:
         """A queue has work; None: any may have."""
         for name, known in self._queues.items():
             known.hot = known.hot or queue is None or name == queue
         self.wake()
+
+    def pause(self, queue: str) -> None:
+        """A queue was paused: hand back what no slot has taken of it."""
+        if queue in self._queues:
+            self._give_back(self._buffers.drain(queue))
 
     async def run_once(self) -> float | None:
         """Fill the buffers, look after resting queues; return the seconds until the next round."""
@@ -107,8 +132,10 @@ class Claimer(Service):
             return  # taken for dead meanwhile: the lease is an orphan, and others have its jobs
         holdings.took(lease, len(claim.jobs))
         if claim.jobs:
-            self._buffers.add(queue, claim.jobs)
-            self._slots.rouse(len(claim.jobs))
+            self._state.woke = self._state.clock()
+            self._take_in(queue, claim.jobs)
+        elif claim.paused:
+            self.pause(queue)
         known.hot = known.hot or claim.more  # a notification may have come meanwhile
         known.full_claims = known.full_claims + 1 if claim.more else 0
         if known.dozing and known.full_claims >= BUSY_CLAIMS:
@@ -117,13 +144,18 @@ class Claimer(Service):
         elif not known.hot and not known.dozing:
             self._next_look = 0.0
 
+    def _take_in(self, queue: str, claimed: list[ClaimedJob]) -> None:
+        jobs = self._suspects.set_aside(claimed) if any(job.crashes for job in claimed) else claimed
+        self._buffers.add(queue, jobs)
+        self._slots.rouse(len(jobs))
+
     async def _look(self) -> None:
         """Look at all resting queues; before the first time, ask for notifications."""
         resting = [queue for queue, known in self._queues.items() if not known.hot]
         unasked = [queue for queue in resting if not self._queues[queue].dozing]
         try:
             if unasked:
-                await self._backend.doze(unasked, self._state.timing.poll)
+                await self._backend.doze(unasked, self._state.nap())
             view = await self._backend.look(resting)
         except BaseException:
             self._forget_naps()
@@ -132,16 +164,21 @@ class Claimer(Service):
             self._queues[queue].dozing = True
         for queue in view.ready:
             self._queues[queue].hot = True
+        for queue in view.paused:
+            self.pause(queue)
         self._next_look = self._state.clock() + self._until_next_look(settled=view.settled)
+        if view.settled and not view.ready and len(resting) == len(self._queues):
+            self.emptied()
 
     def _until_next_look(self, *, settled: bool) -> float:
-        poll = self._state.timing.poll * random.uniform(0.75, 1.0)
+        poll = self._state.poll() * random.uniform(0.75, 1.0)
         self._unsettled = FIRST_UNSETTLED if settled else min(self._unsettled * 2, LONGEST_UNSETTLED)
         return poll if settled else min(poll, self._unsettled)
 
     def start_over(self) -> None:
         """Take jobs under a new identity; what is buffered was the old one's."""
         self._buffers.drain()
+        self._suspects.drain()
         self._forget_naps()
         self.wake()
 
@@ -160,20 +197,35 @@ class Claimer(Service):
             return 0
         if all(known.hot for known in self._queues.values()):
             return self._state.timing.poll
-        return max(0.0, min(self._next_look - self._state.clock(), self._state.timing.poll))
+        return max(0.0, min(self._next_look - self._state.clock(), self._state.poll()))
 
     def _shares(self) -> Iterator[tuple[str, int]]:
         """Yield the queues to claim from and how many jobs: each queue's part of what may be ahead, once half is used."""
-        if self._finisher.is_behind:
+        if self._finisher.is_behind or self._buffers.closed:
+            return
+        wanted = self._slots.free + min(MOST_AHEAD, int(self._pace * AHEAD_SECONDS))
+        if self._state.most_jobs is not None:
+            wanted = min(wanted, self._state.most_jobs - self._buffers.taken)
+        self._slots.low_water = wanted // 2
+        for queue, part in self._parts(wanted):
+            waiting = self._buffers.waiting(queue)
+            if part > 0 and waiting <= part // 2:
+                room = self._buffers.room(queue, part - waiting)
+                if room > 0:
+                    yield queue, min(room, self._queues[queue].largest)
+
+    def _parts(self, wanted: int) -> Iterator[tuple[str, int]]:
+        """Yield how many jobs of each hot queue may be ahead."""
+        if self._state.strict:
+            for rank, (queue, known) in enumerate(self._queues.items()):
+                if known.hot:
+                    yield queue, wanted if rank == 0 else min(wanted, self._slots.free - self._buffers.size)
+                    return
             return
         hot = [queue for queue, known in self._queues.items() if known.hot]
-        wanted = self._slots.free + min(MOST_AHEAD, int(self._pace * AHEAD_SECONDS))
-        self._slots.low_water = wanted // 2
         weight = sum(self._state.weights[queue] for queue in hot)
         for queue in hot:
-            part, waiting = -(-wanted * self._state.weights[queue] // weight), self._buffers.waiting(queue)
-            if part and waiting <= part // 2:
-                yield queue, min(part - waiting, LARGEST_CLAIM)
+            yield queue, -(-wanted * self._state.weights[queue] // weight)
 
     def _measure(self, now: float) -> None:
         since, taken = self._measured
@@ -183,19 +235,37 @@ class Claimer(Service):
             self._measured = (now, self._buffers.taken)
 
     def _hand_back_what_waits(self, now: float) -> None:
+        """Hand back what all slots hold up, and what its task's limit does, and then take less of its queue."""
         since, taken = self._last_take
-        if self._buffers.taken != taken or not self._buffers.size or self._slots.free:
+        if self._buffers.taken != taken or not self._buffers.size or (self._slots.free and not self._buffers.closed):
             self._last_take = (now, self._buffers.taken)
         elif now - since >= HELD_SECONDS:
             self.hand_back()
             self._pace = 0.0
+        if self._buffers.is_limited:
+            self._hand_back_overdue()
+
+    def _hand_back_overdue(self) -> None:
+        overdue = self._buffers.overdue()
+        for job in overdue:
+            pause = random.uniform(*OVERDUE_PAUSES)
+            self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, None))
+        held_up = {job.queue for job in overdue}
+        for queue, known in self._queues.items():
+            known.largest = (
+                max(SMALLEST_CLAIM, known.largest // 2) if queue in held_up else min(LARGEST_CLAIM, known.largest + 1)
+            )
 
     def hand_back(self) -> None:
         """Release all jobs that no slot has taken; it costs them no attempt."""
-        for job in self._buffers.drain():
-            self._finisher.add(Outcome(job.id, job.run, job.lease, "release", 0.0, None, None))
+        self._give_back([*self._buffers.drain(), *self._suspects.drain()])
 
     def give_up(self, cancelled: frozenset[tuple[int, int]]) -> None:
         """End jobs that were cancelled before a slot took them."""
-        for job in self._buffers.take_out(cancelled) if cancelled else ():
-            self._finisher.add(Outcome(job.id, job.run, job.lease, "cancelled", 0.0, None, None))
+        if cancelled:
+            for job in [*self._buffers.take_out(cancelled), *self._suspects.take_out(cancelled)]:
+                self._finisher.add(Outcome(job.id, job.run, job.lease, "cancelled", 0.0, None, None))
+
+    def _give_back(self, jobs: Iterable[ClaimedJob]) -> None:
+        for job in jobs:
+            self._finisher.add(Outcome(job.id, job.run, job.lease, "release", 0.0, None, None))

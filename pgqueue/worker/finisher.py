@@ -103,6 +103,15 @@ class Finisher(Service):
             pause = await self._attempt() or 0
             await asyncio.sleep(min(pause, left))
 
+    def given_back(self, outcomes: Sequence[Outcome], answers: Sequence[Answer] | None) -> None:
+        """Take note of jobs that the heartbeat handed back; None: it could not, so that is to be done here."""
+        for outcome, answer in zip(outcomes, answers or ["locked"] * len(outcomes), strict=True):
+            if answer == "locked":
+                self.add(outcome)
+            else:
+                self._state.holdings.answered([outcome])
+        self.wake()
+
     def forget(self) -> None:
         """Drop what waits: its leases are another worker's now."""
         self._pending.clear()

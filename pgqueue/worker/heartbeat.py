@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from anyio import to_thread
 
-from pgqueue.backend import Heart, Pulse
+from pgqueue.backend import Answer, Heart, Outcome, Pulse
+from pgqueue.model.job import ClaimedJob
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.service import back_off
+from pgqueue.worker.stalls import LOOK_SECONDS, Stalls
 from pgqueue.worker.state import WorkerState
 
 
@@ -24,11 +26,20 @@ class Heartbeat:
 
     Args:
         felt: Called on the event loop with each answer and the worker's id that it was for.
+        take_back, given: See ``Stalls``.
     """
 
     name = "heartbeat"
 
-    def __init__(self, state: WorkerState, heart: Heart, felt: Callable[[int, Pulse], None], events: Events) -> None:
+    def __init__(
+        self,
+        state: WorkerState,
+        heart: Heart,
+        felt: Callable[[int, Pulse], None],
+        take_back: Callable[[], Sequence[ClaimedJob]],
+        given: Callable[[Sequence[Outcome], Sequence[Answer] | None], None],
+        events: Events,
+    ) -> None:
         self._state = state
         self._heart = heart
         self._felt = felt
@@ -37,6 +48,7 @@ class Heartbeat:
         self._due = threading.Event()
         self._stopping = False
         self._failures = 0
+        self._stalls = Stalls(state, heart, take_back, given, self._call, threading.get_ident(), events)
         self._thread = threading.Thread(target=self._run, name="pgqueue heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -71,9 +83,18 @@ class Heartbeat:
                 self._failures += 1
                 pause = min(back_off(self._failures), self._state.timing.beat)
                 self._call(self._events.tell_failure, self.name, error, pause)
-            self._due.wait(pause)
-            self._due.clear()
+            self._rest(pause)
         self._heart.close()
+
+    def _rest(self, pause: float) -> None:
+        """Wait for the next beat, and look at the event loop meanwhile."""
+        until = self._state.clock() + pause
+        while (left := until - self._state.clock()) > 0 and not self._due.wait(min(left, LOOK_SECONDS)):
+            try:
+                self._stalls.look()
+            except Exception as error:  # noqa: BLE001 - told; the beat goes on
+                self._call(self._events.tell_failure, "stalls", error)
+        self._due.clear()
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the event loop is gone

@@ -10,6 +10,8 @@ from pgqueue.telemetry.events import Events
 from pgqueue.worker.service import Service
 from pgqueue.worker.state import WorkerState
 
+IDLE_TIMES = 6  # while no jobs come, nothing makes dead rows
+
 
 class Sweeper(Service):
     """Vacuums the lanes: autovacuum's minute is long here."""
@@ -24,7 +26,8 @@ class Sweeper(Service):
     async def run_once(self) -> float | None:
         """Vacuum once; return the seconds until the next."""
         await self._backend.tidy()
-        return self._state.timing.tidy * random.uniform(0.8, 1.2)
+        idle = self._state.clock() - self._state.woke > self._state.timing.tidy
+        return self._state.timing.tidy * (IDLE_TIMES if idle else 1) * random.uniform(0.8, 1.2)
 
 
 class Archivist(Service):

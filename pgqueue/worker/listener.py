@@ -14,6 +14,7 @@ class Listener(Service):
 
     Args:
         ready: Called with a queue that has work; with None after each connect, for what was missed.
+        paused: Called with a queue that was paused.
         due: Called when a job is due sooner than the promoter would look.
         cancelled: Called when a job that somebody holds was cancelled.
     """
@@ -25,6 +26,7 @@ class Listener(Service):
         backend: WorkerBackend,
         ready: Callable[[str | None], None],
         due: Callable[[], None],
+        paused: Callable[[str], None],
         cancelled: Callable[[], None],
         events: Events,
     ) -> None:
@@ -32,6 +34,7 @@ class Listener(Service):
         self._backend = backend
         self._ready = ready
         self._due = due
+        self._paused = paused
         self._cancelled = cancelled
 
     async def run_once(self) -> float | None:
@@ -41,6 +44,8 @@ class Listener(Service):
                 self._cancelled()
             elif notice.kind == "due":
                 self._due()
+            elif notice.kind == "paused":
+                self._paused(notice.queue)
             else:
                 self._ready(notice.queue or None)
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from pgqueue.model.durations import Duration, seconds
@@ -49,6 +50,57 @@ def check_concurrency(value: object) -> int:
         InvalidOption: It is no whole number from 1 to 10,000.
     """
     return check_whole_number(value, "concurrency", 1, MOST_SLOTS, "Leave it out for 100.")
+
+
+def check_children(value: object) -> int:
+    """Return a number of child processes; None: one a core.
+
+    Raises:
+        InvalidOption: It is no whole number from 1 to 1,000.
+    """
+    if value is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return check_whole_number(value, "children", 1, 1000, "Leave it out for one a core.")
+
+
+def check_most_jobs(value: object) -> int | None:
+    """Return after how many jobs a worker ends; None: never.
+
+    Raises:
+        InvalidOption: It is no positive whole number.
+    """
+    return None if value is None else check_whole_number(value, "max_jobs", 1, 10**12, "Leave it out for no end.")
+
+
+def check_limits(limits: Mapping[str, int] | None, served: Mapping[str, int]) -> dict[str, int]:
+    """Return how many jobs of a queue may run at the same time.
+
+    Raises:
+        InvalidOption: A queue is not served, or a number is out of range.
+    """
+    if limits is not None and not isinstance(limits, Mapping):
+        raise InvalidOption(f"limits={limits!r} is not a mapping.", 'Pass a dict, as in {"images": 4}.')
+    chosen = dict(limits or {})
+    for queue, most in chosen.items():
+        if queue not in served:
+            raise InvalidOption(
+                f"limits names {queue!r}, which this worker does not serve.", "Serve it, or leave it out."
+            )
+        check_whole_number(most, f"limits[{queue!r}]", 1, MOST_SLOTS, "Leave it out for no limit.")
+    return chosen
+
+
+def check_strict(strict: object, weights: Mapping[str, int] | None) -> bool:
+    """Return whether queues are served strictly in their order.
+
+    Raises:
+        InvalidOption: It is not True or False, or weights are given beside it.
+    """
+    if not isinstance(strict, bool):
+        raise InvalidOption(f"strict={strict!r} is not True or False.", "Pass queues in their order, and strict=True.")
+    if strict and weights is not None:
+        raise InvalidOption("strict and weights exclude each other.", "Pass queues=[...] in their order.")
+    return strict
 
 
 def timing_of(stop_timeout: Duration) -> Timing:

@@ -43,5 +43,5 @@ class Promoter(Service):
             progress = progress or promotion.more or promotion.moved > 0
         if agenda.due:
             return 0 if progress else LOCKED_PAUSE
-        poll = self._state.timing.poll * random.uniform(0.75, 1.0)
+        poll = self._state.poll() * random.uniform(0.75, 1.0)
         return poll if agenda.next_in is None else min(poll, max(0.0, agenda.next_in))

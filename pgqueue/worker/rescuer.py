@@ -47,6 +47,8 @@ class Rescuer(Service):
             rescue = await self._backend.rescue(silent)
             if rescue.workers or rescue.jobs:
                 self.events.emit("worker.rescued", workers=rescue.workers, leases=rescue.leases, jobs=rescue.jobs)
+            for ended in rescue.ended:
+                self.events.emit("job.poison", **ended)
             if rescue.jobs:
                 self._found()
                 return 0

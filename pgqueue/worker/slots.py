@@ -11,31 +11,31 @@ import contextvars
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from pgqueue.backend import Outcome
 from pgqueue.model.job import ClaimedJob
-from pgqueue.model.payloads import Payloads
-from pgqueue.tasks import CURRENT, Declaration, JobContext, Registry
-from pgqueue.telemetry.events import Events
+from pgqueue.tasks import CURRENT, Declaration, Registry
 from pgqueue.worker.buffers import Buffers
+from pgqueue.worker.calls import Calls
+from pgqueue.worker.endings import Endings
 from pgqueue.worker.finisher import Finisher
-from pgqueue.worker.slot import Reason, Slot, differs, uncancel
+from pgqueue.worker.reports import Report
+from pgqueue.worker.run import Desk
+from pgqueue.worker.slot import Slot, differs
 from pgqueue.worker.state import WorkerState
 from pgqueue.worker.threads import Threads
-from pgqueue.worker.verdicts import Judgement, describe, judge, summarise, unknown_task_pause, unrun
+from pgqueue.worker.verdicts import unrun
 
-RETURN_PAUSE = 60.0
 TURNS = 50  # jobs whose handlers may never wait, before the event loop has its turn
 
 
 class Slots:
-    """Takes jobs from the buffers, runs them, hands their outcomes to the finisher.
+    """Takes jobs from the buffers, runs them, hands their outcomes on.
 
     Attributes:
         free: How many slots wait for a job.
         low_water: How many buffered jobs are left when ``hungry`` is called.
         hungry: Called when more jobs are wanted; set by whoever provides them.
+        suspect_ended: Called with a job that is a suspect when it runs no more; set by whoever lets them run.
     """
 
     def __init__(
@@ -44,24 +44,24 @@ class Slots:
         buffers: Buffers,
         registry: Registry,
         finisher: Finisher,
-        events: Events,
-        payloads: Payloads,
-        deps: Any = None,
+        calls: Calls,
+        endings: Endings,
+        desk: Desk,
     ) -> None:
-        self.threads = Threads()
         self.low_water = 0
         self._state = state
         self._buffers = buffers
         self._registry = registry
         self._finisher = finisher
-        self._events = events
-        self._payloads = payloads
-        self._deps = deps
+        self._calls = calls
+        self._endings = endings
+        self._desk = desk
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._slots = [Slot() for _ in range(state.info.concurrency)]
+        self._slots = [Slot(desk) for _ in range(state.info.concurrency)]
         self._context = contextvars.Context()
         self._stopping = False
         self.hungry: Callable[[], None] = lambda: None
+        self.suspect_ended: Callable[[ClaimedJob], None] = lambda job: None
 
     @property
     def free(self) -> int:
@@ -73,9 +73,15 @@ class Slots:
         """The slots that run a job."""
         return [slot for slot in self._slots if slot.job is not None]
 
+    @property
+    def threads(self) -> Threads:
+        """Where plain functions run."""
+        return self._calls.threads
+
     def start(self) -> None:
         """Open the slots."""
         self._context = contextvars.copy_context()
+        self._desk.open()
         for slot in self._slots:
             self._open(slot)
 
@@ -94,7 +100,7 @@ class Slots:
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         if tasks:
             await asyncio.wait(tasks)
-        self.threads.stop()
+        self._calls.threads.stop()
 
     def _open(self, slot: Slot) -> None:
         slot.task = asyncio.get_running_loop().create_task(self._serve(slot), context=self._context.copy())
@@ -106,7 +112,6 @@ class Slots:
         except asyncio.CancelledError:  # a handler may have asked for its task to be cancelled later
             if self._stopping or self._finisher.is_being_cancelled:
                 raise
-        slot.job = None
         if not self._stopping:
             self._open(slot)
 
@@ -125,14 +130,22 @@ class Slots:
             slot.job = job
             try:
                 await self._run(slot, job, now)
-            except Exception as error:  # noqa: BLE001 - such as a retry policy that raises: the job must not hang
-                self._return(job, now, error)
-            slot.job = None
+            except Exception as error:  # noqa: BLE001 - a defect of ours: the job must not hang
+                self._endings.mishap(job, now, error)
+            finally:
+                self._leave(slot, job)
             if differs(contextvars.copy_context(), clean) or (this is not None and this.cancelling()):
                 return
             turns += 1
             if not turns % TURNS:
                 await asyncio.sleep(0)
+
+    def _leave(self, slot: Slot, job: ClaimedJob) -> None:
+        slot.job = None
+        if self._buffers.is_limited:
+            self._buffers.ended(job)
+        if job.crashes:
+            self.suspect_ended(job)
 
     async def _wait(self) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -147,89 +160,31 @@ class Slots:
 
     async def _run(self, slot: Slot, job: ClaimedJob, started: float) -> None:
         task = self._registry.find(job.task)
-        if task is None:
-            self._put_off(job)
+        if task is None or (job.expires is not None and job.expires <= started):
+            self._endings.unstarted(job, task)
             return
+        slot.started = started
         slot.deadline = started + job.timeout_ms / 1000
-        token = CURRENT.set(job)
-        error: BaseException | None = None
-        value: Any = None
+        if job.until is not None:
+            slot.deadline = min(slot.deadline, job.until)
+        token = CURRENT.set((job, slot.place))
         try:
-            args, kwargs = self._payloads.arguments(task.shape, job.payload)
-            if task.context:
-                args = (JobContext.of(job, self._deps), *args)
-            if task.executor == "loop":
-                value = await task.function(*args, **kwargs)
-            else:
-                value, error = await self.threads.call(task.function, args, kwargs)
-        except BaseException as raised:  # noqa: BLE001 - whatever a handler raises becomes an outcome
-            error = raised
+            value, error = await self._calls.call(slot, job, task)
         finally:
             slot.deadline = math.inf
             CURRENT.reset(token)
         if value is not None and error is None:
             error = unrun(value)
-        if error is None and slot.reason is None:
-            self._succeed(job, task, started, value)
+        plain = error is None and slot.reason is None and slot.run is None and type(value) is not Report
+        if plain and not self._endings.is_watched(task):
+            self._endings.succeed(slot, job, task, value)
         else:
-            self._conclude(slot, job, task, started, error)
+            await self._conclude(slot, job, task, value, error)
 
-    def _succeed(self, job: ClaimedJob, task: Declaration, started: float, value: object) -> None:
-        """Record a success with its result; one that cannot be kept is said beside it, for the work is done."""
-        result = unkept = None
-        if value is not None:
-            try:
-                result = self._payloads.result(task.shape, value)
-            except Exception as error:  # noqa: BLE001 - a value may be anything
-                unkept = describe(error)
-        self._finisher.add(Outcome(job.id, job.run, job.lease, "succeeded", 0.0, started, unkept, result))
-
-    def _conclude(
-        self, slot: Slot, job: ClaimedJob, task: Declaration, started: float, error: BaseException | None
+    async def _conclude(
+        self, slot: Slot, job: ClaimedJob, task: Declaration, value: object, error: BaseException | None
     ) -> None:
-        """Record a run that did not simply succeed."""
-        reason, slot.reason = slot.reason, None
-        if reason is not None:
-            uncancel()
-        elif isinstance(error, asyncio.CancelledError):
-            if self._finisher.is_being_cancelled:
-                raise error  # the event loop ends, and all its tasks
-            uncancel()
-        judgement = self._judge(reason, job, task, error)
-        if judgement is None:
-            return
-        verdict, delay, described, mishap = judgement
-        if mishap is not None:
-            self._events.emit("job.delay_failed", job=job.id, task=job.task, error=summarise(mishap))
-        add = self._finisher.add_later if delay else self._finisher.add
-        add(Outcome(job.id, job.run, job.lease, verdict, delay, started, described))
-        facts = {"job": job.id, "task": job.task, "attempt": job.attempt + 1, "error": summarise(described)}
-        if verdict == "dead":
-            self._events.emit("job.dead", **facts)
-        elif verdict == "retry":
-            self._events.emit("job.retried", **facts, again_in=round(delay, 2))
-        elif verdict == "release" and error is not None:
-            self._events.emit("job.unreadable", **facts, again_in=round(delay, 2))
-
-    def _judge(
-        self, reason: Reason | None, job: ClaimedJob, task: Declaration, error: BaseException | None
-    ) -> Judgement | None:
-        if reason == "lost":
-            return None
-        if reason == "stop":
-            return Judgement("succeeded" if error is None else "release", 0.0, None)
-        if reason == "cancelled":
-            return Judgement("cancelled", 0.0, None)
-        if reason == "timeout":
-            error = TimeoutError(f"The attempt took longer than its timeout of {job.timeout_ms / 1000:g} s.")
-        assert error is not None
-        return judge(error, job, task.retry)
-
-    def _return(self, job: ClaimedJob, started: float, error: Exception) -> None:
-        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", RETURN_PAUSE, started, describe(error)))
-        self._events.tell_failure("slot", error, RETURN_PAUSE)
-
-    def _put_off(self, job: ClaimedJob) -> None:
-        pause = unknown_task_pause(job)
-        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, None))
-        self._events.emit("job.unknown_task", job=job.id, task=job.task, queue=job.queue, again_in=pause)
+        try:
+            await self._endings.conclude(slot, job, task, value, error)
+        finally:
+            slot.reason = slot.run = None

@@ -24,7 +24,8 @@ class Timing:
         beat: Between heartbeats.
         lease: How long a worker counts as alive after a heartbeat.
         sweep: Between looks for silent workers. A dead worker's jobs are back after at most beat + lease + sweep.
-        poll: Longest time without a look for jobs, behind the notifications.
+        poll: Longest time without a look for jobs while they come, behind the notifications.
+        idle_poll: The same while none have come for ten times as long.
         tidy: Between vacuums of the lanes.
         upkeep: Between rounds of partition upkeep.
         history_days: How long history is kept.
@@ -36,6 +37,7 @@ class Timing:
     lease: float = 20.0
     sweep: float = 4.0
     poll: float = 1.0
+    idle_poll: float = 3.0
     tidy: float = 15.0
     upkeep: float = 3600.0
     history_days: int = 90
@@ -89,6 +91,11 @@ class WorkerState:
         weights: Queues and their weights.
         lease_until: Monotonic second until which the last acknowledged heartbeat covers this worker.
         claiming: Whether jobs are taken; False from the first signal to stop.
+        strict: Whether a queue is served only while those before it are empty.
+        most_jobs: After so many jobs no more are taken; None: never.
+        woke: Monotonic second at which jobs were claimed last.
+        turned: Monotonic second at which the event loop turned last.
+        listens: Whether notifications arrive; behind a pooler they do not.
     """
 
     info: WorkerInfo
@@ -98,6 +105,21 @@ class WorkerState:
     holdings: Holdings = field(default_factory=Holdings)
     lease_until: float = 0.0
     claiming: bool = True
+    strict: bool = False
+    most_jobs: int | None = None
+    woke: float = 0.0
+    turned: float = 0.0
+    listens: bool = True
+
+    def poll(self) -> float:
+        """Return how long the worker may go without a look: a second under load, longer when long nothing has come."""
+        timing = self.timing
+        idle = self.listens and self.clock() - self.woke > 10 * timing.idle_poll
+        return timing.idle_poll if idle else timing.poll
+
+    def nap(self) -> float:
+        """Return the longest time that the worker will go without a look, for those who decide whether to notify it."""
+        return max(self.timing.poll, self.timing.idle_poll)
 
     def holds_lease(self, now: float) -> bool:
         """Whether the last acknowledged heartbeat still covers this moment."""

@@ -8,29 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any
 
-from pgqueue.backend import WorkerBackend
+from pgqueue.backend import Completer, WorkerBackend
 from pgqueue.model.clock import Clock, monotonic
 from pgqueue.model.errors import ConfigurationError
 from pgqueue.model.payloads import Payloads
 from pgqueue.tasks import Registry
 from pgqueue.telemetry.events import Events
-from pgqueue.worker.buffers import Buffers
-from pgqueue.worker.claimer import Claimer
-from pgqueue.worker.finisher import Finisher
+from pgqueue.worker.assembly import Assembly, Plan
 from pgqueue.worker.heartbeat import Heartbeat
-from pgqueue.worker.identity import Identity
-from pgqueue.worker.janitor import Archivist, Sweeper
-from pgqueue.worker.listener import Listener
-from pgqueue.worker.promoter import Promoter
-from pgqueue.worker.rescuer import Rescuer
 from pgqueue.worker.service import Service
-from pgqueue.worker.slots import Slots
-from pgqueue.worker.state import Timing, WorkerState, describe_worker
-from pgqueue.worker.watchdog import Watchdog
 
 EXIT_CLEAN = 0
 EXIT_FORCED = 3
@@ -41,9 +31,8 @@ class Worker:
     """Runs jobs. ``async with pgq.worker(): ...`` inside an application, ``await worker.run()`` as a program.
 
     Args:
-        weights: Queues and their weights: how often a queue is served while all have jobs.
-        concurrency: Jobs that run at the same time.
-        timing: How often the services do what.
+        plan: What it is to do.
+        completer: Ends jobs in their handlers' own transactions.
         payloads: How arguments are read and results stored.
         deps: Handed to handlers as ``ctx.deps``.
     """
@@ -52,29 +41,32 @@ class Worker:
         self,
         backend: WorkerBackend,
         registry: Registry,
+        plan: Plan,
         *,
-        weights: Mapping[str, int],
-        concurrency: int,
         version: str,
-        timing: Timing | None = None,
+        completer: Completer,
         events: Events | None = None,
         payloads: Payloads | None = None,
         deps: Any = None,
         clock: Clock = monotonic,
     ) -> None:
         self.events = events or Events()
-        info = describe_worker(weights, concurrency, version)
-        self.state = WorkerState(info, clock, timing or Timing(), weights)
         self._backend = backend
         self._registry = registry
-        self._buffers = Buffers(weights)
-        self._finisher = Finisher(self.state, backend, self.events)
-        self.slots = Slots(
-            self.state, self._buffers, registry, self._finisher, self.events, payloads or Payloads(None, ()), deps
+        self._parts = parts = Assembly(
+            backend,
+            registry,
+            plan,
+            version=version,
+            events=self.events,
+            payloads=payloads or Payloads(None, ()),
+            completer=completer,
+            deps=deps,
+            clock=clock,
+            exhausted=self._exhausted,
         )
-        self._claimer = Claimer(self.state, backend, self._buffers, self.slots, self._finisher, self.events)
-        self.slots.hungry = self._finisher.relieved = self._claimer.wake
-        self._identity = Identity(self.state, backend, self.slots, self._claimer, self._finisher, self.events)
+        self.state, self.slots = parts.state, parts.slots
+        self._finisher, self._claimer, self._identity = parts.finisher, parts.claimer, parts.identity
         self._heartbeat: Heartbeat | None = None
         self._services: list[Service] = []
         self._hurry = asyncio.Event()
@@ -94,10 +86,11 @@ class Worker:
         except BaseException:
             await self._backend.close()
             raise
-        self._heartbeat = Heartbeat(self.state, self._backend.heart(), self._identity.felt, self.events)
+        self._heartbeat = self._parts.heartbeat()
         self._heartbeat.start()
+        await self._parts.children.start(self._registry)
         self.slots.start()
-        self._services = self._make_services()
+        self._services = self._parts.services(self._heartbeat)
         for service in (self._finisher, self._claimer, *self._services):
             service.start()
         info = self.state.info
@@ -120,6 +113,9 @@ class Worker:
         await self._within(self.state.timing.hard_stop, self._sign_off())
         self.events.emit("worker.stopped", worker=self.state.info.name, released=forced)
         return EXIT_FORCED if forced else EXIT_CLEAN
+
+    def _exhausted(self) -> None:
+        """Too many threads are left behind: make room for a fresh process."""
 
     def hurry(self) -> None:
         """End the soft phase of a stop now."""
@@ -153,20 +149,6 @@ class Worker:
     ) -> None:
         await self.stop()
 
-    def _make_services(self) -> list[Service]:
-        state, backend, events = self.state, self._backend, self.events
-        assert self._heartbeat is not None
-        promoter = Promoter(state, backend, self._claimer.notify, events)
-        self._finisher.postponed = promoter.wake
-        return [
-            promoter,
-            Watchdog(state, self.slots, events),
-            Rescuer(state, backend, self._claimer.notify, events),
-            Listener(backend, self._claimer.notify, promoter.wake, self._heartbeat.wake, events),
-            Sweeper(state, backend, events),
-            Archivist(state, backend, events),
-        ]
-
     async def _end_jobs(self) -> int:
         """Let running jobs end until the soft deadline, then cancel; return how many were cancelled."""
         ended = asyncio.create_task(self.slots.stop())
@@ -184,6 +166,7 @@ class Worker:
         """Write the last outcomes, end the services, leave. What cannot be written is rescued by whoever sweeps."""
         await self._finisher.drain(self.state.timing.hard_stop)
         self._identity.stop()
+        await self._parts.children.stop()
         for service in self._services:
             await service.cancel()
         assert self._heartbeat is not None

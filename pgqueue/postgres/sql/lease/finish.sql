@@ -2,7 +2,8 @@
 -- lease still belongs to this worker.
 --   parameters  id, run, lease, outcome, delay (s), ago (s since the handler was called; null: never), error, result:
 --               parallel arrays; worker; empty: leases all of whose jobs were answered done or lost in an EARLIER flush
---               outcome: succeeded | dead | cancelled | expired end the job; retry (uses an attempt), snooze, release do not
+--               outcome: succeeded | dead | poison (dead, and a crash) | cancelled | expired end the job; retry (uses an
+--               attempt), crashed (a retry, and a crash), snooze, release do not
 --   result      one row: done (how many), others (id, run, 1 if locked)[]: locked are to be tried again in the next flush,
 --               the rest are lost: the run is not this worker's any more
 --   rows locked job, job_key, lease, SKIP LOCKED: never waits
@@ -15,7 +16,7 @@ with outcome as materialized (
 ), mine as materialized (
   select id from {schema}.lease where id = any(%(lease)s::text::bigint[]) and worker_id = %(worker)s::bigint
 ), held as materialized (
-  select o.*, o.outcome in ('succeeded', 'dead', 'cancelled', 'expired') as ends, job.place, job.has_key
+  select o.*, o.outcome in ('succeeded', 'dead', 'poison', 'cancelled', 'expired') as ends, job.place, job.has_key
   from outcome o cross join lateral (
     select ctid as place, has_key from {schema}.job j where j.id = o.id and j.run = o.run limit 1 for update skip locked
   ) job
@@ -36,7 +37,8 @@ with outcome as materialized (
     attempt, crashes, priority, has_key, state, queue, task, args, body, codec, headers, tags, metadata, retry, deadline,
     expires_at, group_key, schedule, tick, error, result)
   select e.id, now(), e.run_at, e.enqueued_at, now() - k.ago * interval '1 s', %(worker)s::bigint, e.run,
-    e.timeout_ms, e.max_retries, e.attempt + (k.ago is not null)::int, e.crashes, e.priority, e.has_key, k.outcome, e.queue,
+    e.timeout_ms, e.max_retries, e.attempt + (k.ago is not null)::int, e.crashes + (k.outcome = 'poison')::int, e.priority, e.has_key,
+    case k.outcome when 'poison' then 'dead' else k.outcome end, e.queue,
     e.task, e.args, e.body, e.codec, e.headers, e.tags, e.metadata, e.retry, e.deadline, e.expires_at, e.group_key,
     e.schedule, e.tick, k.error, k.result
   from keyed k join ended e on e.id = k.id
@@ -44,7 +46,8 @@ with outcome as materialized (
   delete from {schema}.job_key where ctid = any(array(select key_place from keyed where key_place is not null and not key_locked))
 ), returned as (
   update {schema}.job j
-  set run = j.run + 1, attempt = j.attempt + (k.outcome = 'retry')::int, run_at = clock_timestamp() + k.delay * interval '1 s'
+  set run = j.run + 1, attempt = j.attempt + (k.outcome in ('retry', 'crashed'))::int, crashes = j.crashes + (k.outcome = 'crashed')::int,
+    run_at = clock_timestamp() + k.delay * interval '1 s'
   from keyed k where j.ctid = k.place and not k.ends
   returning j.id, j.queue, j.priority, j.run, j.attempt, j.run_at, j.run_at <= clock_timestamp() as due, k.outcome, k.ago, k.error
 ), attempted as (  -- a run that was never started is no attempt and leaves no row

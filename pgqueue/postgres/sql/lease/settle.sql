@@ -1,5 +1,5 @@
--- Ask history about runs that finish answered "lost": an earlier flush whose answer was lost may have recorded them, or an
--- operator cancelled the job while its claim was in flight. Such a cancelled run leaves its row in job_attempt.
+-- Ask history about runs that finish answered "lost": an earlier flush whose answer was lost may have recorded them, or
+-- their handler in its own transaction, or an operator cancelled the job while its claim was in flight. Such a cancelled run leaves its row in job_attempt.
 --   parameters  id, run, ago (s), outcome, error: parallel arrays; worker
 --   result      id, run of those that this worker had recorded already
 --   rows locked none
@@ -11,7 +11,7 @@ with lost as materialized (
 ), known as materialized (
   select lost.id, lost.run from lost cross join lateral (
     select from {schema}.job_history h
-    where h.id = lost.id and h.run = lost.run and h.worker_id = %(worker)s::bigint and h.state = lost.outcome
+    where h.id = lost.id and h.run = lost.run and h.worker_id = %(worker)s::bigint
     union all
     select from {schema}.job_attempt a
     where a.job_id = lost.id and a.run = lost.run and a.worker_id = %(worker)s::bigint and a.outcome = lost.outcome

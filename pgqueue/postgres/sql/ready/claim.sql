@@ -1,7 +1,8 @@
 -- Take jobs of one queue, highest priority first, each priority in order of seq after its cursor.
 --   parameters  queue; priorities, after: parallel arrays, highest first; limit; worker; lease: a new random id
 --   result      first row: taken (entries, whether or not their jobs live), last (priority, seq)[], xmax, xip, own xid,
---               generation, allowed (the queue is not paused, the worker is known); then one row a job, in order
+--               generation, allowed (the queue is not paused, the worker is known); then one row a job, in order;
+--               expires_in and deadline_in in seconds from now
 --   rows locked ready, SKIP LOCKED: never waits
 --   states      ready -> running
 --   index       ready_order, job_pkey
@@ -24,7 +25,8 @@ with gate as materialized (
 ), jobs as materialized (  -- an entry whose job was cancelled, retried or replaced vanishes here
   select taken.priority, taken.seq, job.id, job.run, job.attempt, job.crashes, job.max_retries, job.timeout_ms,
     job.task, coalesce(job.args::text, job.codec || ':' || encode(job.body, 'base64')) as payload, job.headers, job.tags,
-    job.enqueued_at, job.has_key
+    job.enqueued_at, job.has_key, extract(epoch from job.expires_at - statement_timestamp())::float8 as expires_in,
+    extract(epoch from job.deadline - statement_timestamp())::float8 as deadline_in
   from taken cross join lateral (select * from {schema}.job j where j.id = taken.job_id and j.run = taken.run limit 1) job
 ), leased as (
   insert into {schema}.lease (id, worker_id, job_ids, runs)
@@ -41,9 +43,9 @@ select (select coalesce(sum(entries), 0)::int from walked) as taken,
   (select allowed from gate) as allowed,
   null::bigint as id, null::int as run, null::smallint as attempt, null::smallint as crashes, null::smallint as max_retries,
   null::int as timeout_ms, null::text as task, null::text as payload, null::jsonb as headers, null::text[] as tags,
-  null::timestamptz as enqueued_at, null::boolean as has_key
+  null::timestamptz as enqueued_at, null::boolean as has_key, null::float8 as expires_in, null::float8 as deadline_in
 from pg_current_snapshot() as now_seen
 union all
 select null, null, null, null, null, null, null, id, run, attempt, crashes, max_retries, timeout_ms, task, payload, headers, tags,
-  enqueued_at, has_key
+  enqueued_at, has_key, expires_in, deadline_in
 from (select * from jobs order by priority desc, seq) as in_order

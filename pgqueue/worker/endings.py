@@ -1,0 +1,198 @@
+"""From the end of a run to what is recorded and told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from pgqueue.backend import Outcome, Verdict
+from pgqueue.model.errors import JobNotCommitted
+from pgqueue.model.job import ClaimedJob
+from pgqueue.model.payloads import Payloads
+from pgqueue.model.traces import trace_id
+from pgqueue.tasks import Declaration
+from pgqueue.telemetry.events import Events
+from pgqueue.worker.calls import Calls
+from pgqueue.worker.finisher import Finisher
+from pgqueue.worker.hooks import HookKind, HookRunner, hook_kind
+from pgqueue.worker.reports import Report
+from pgqueue.worker.run import Desk
+from pgqueue.worker.slot import Slot, uncancel
+from pgqueue.worker.state import WorkerState
+from pgqueue.worker.verdicts import Judgement, describe, judge, summarise, unknown_task_pause
+
+RETURN_PAUSE = 60.0
+_TOLD = {
+    "dead": "job.dead",
+    "poison": "job.dead",
+    "retry": "job.retried",
+    "crashed": "job.retried",
+    "release": "job.unreadable",
+}
+
+
+class Endings:
+    """Records and tells how runs ended."""
+
+    def __init__(
+        self,
+        state: WorkerState,
+        payloads: Payloads,
+        finisher: Finisher,
+        calls: Calls,
+        desk: Desk,
+        hooks: HookRunner,
+        events: Events,
+    ) -> None:
+        self._state = state
+        self._payloads = payloads
+        self._finisher = finisher
+        self._calls = calls
+        self._desk = desk
+        self._hooks = hooks
+        self._events = events
+
+    async def conclude(
+        self, slot: Slot, job: ClaimedJob, task: Declaration, value: Any, error: BaseException | None
+    ) -> None:
+        """Record a run whose handler was called."""
+        ended_well = error is None and slot.reason is None
+        if ended_well and isinstance(value, Report):
+            await self._report(slot, job, task, value)
+        elif ended_well and not (slot.run is not None and slot.run.completed):
+            await self._call_hooks("success", slot, job, task, value)
+            self.succeed(slot, job, task, value)
+        else:
+            await self._fail(slot, job, task, error)
+
+    def unstarted(self, job: ClaimedJob, task: Declaration | None) -> None:
+        """Record a job whose handler is not called: its task is unknown, or its time to start is over."""
+        if task is None:
+            pause = unknown_task_pause(job)
+            self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, None))
+            self._events.emit("job.unknown_task", job=job.id, task=job.task, queue=job.queue, again_in=pause)
+            return
+        self._finisher.add(Outcome(job.id, job.run, job.lease, "expired", 0.0, None, None))
+        self._events.emit("job.expired", job=job.id, task=job.task, queue=job.queue)
+
+    def mishap(self, job: ClaimedJob, started: float, error: Exception) -> None:
+        """Hand back a job over an error of our own."""
+        outcome = Outcome(job.id, job.run, job.lease, "release", RETURN_PAUSE, started, describe(error))
+        self._finisher.add_later(outcome)
+        self._events.tell_failure("slot", error, RETURN_PAUSE)
+
+    def is_watched(self, task: Declaration) -> bool:
+        """Whether somebody wants to know of a success."""
+        return self._events.successes or self._hooks.wanted("success", task)
+
+    def succeed(self, slot: Slot, job: ClaimedJob, task: Declaration, value: object) -> None:
+        """Record a success with its result; one that cannot be kept is said beside it, for the work is done."""
+        result, unkept = None if slot.run is None else slot.run.value, None
+        if value is not None:
+            try:
+                result = self._payloads.result(task.shape, value)
+            except Exception as error:  # noqa: BLE001 - a value may be anything
+                unkept = describe(error)
+        self._record(slot, job, Judgement("succeeded", 0.0, unkept), result)
+
+    async def _report(self, slot: Slot, job: ClaimedJob, task: Declaration, report: Report) -> None:
+        """Record what a child process reports."""
+        if report.verdict == "succeeded":
+            value = None if report.result is None else self._payloads.open_result(json.loads(report.result))
+            await self._call_hooks("success", slot, job, task, value)
+        judgement = Judgement(report.verdict, report.delay, report.error)
+        said = None if slot.run is None else slot.run.value
+        await self._hook(slot, job, task, judgement, None)
+        self._record(slot, job, judgement, report.result or said)
+
+    async def _fail(self, slot: Slot, job: ClaimedJob, task: Declaration, error: BaseException | None) -> None:
+        """Record a run that did not simply succeed."""
+        reason, completed = slot.reason, slot.run is not None and slot.run.completed
+        if reason is not None:
+            uncancel()
+        elif isinstance(error, asyncio.CancelledError):
+            if self._finisher.is_being_cancelled:
+                raise error  # the event loop ends, and all its tasks
+            uncancel()
+        judgement = self._judge(slot, job, task, error)
+        if judgement is None:
+            return
+        if judgement.mishap is not None:
+            self._events.emit("service.failed", service="retry policy", error=summarise(judgement.mishap))
+        if not completed:
+            await self._hook(slot, job, task, judgement, error)
+        self._record(slot, job, judgement, None if slot.run is None else slot.run.value)
+
+    def _judge(self, slot: Slot, job: ClaimedJob, task: Declaration, error: BaseException | None) -> Judgement | None:
+        reason = slot.reason
+        if slot.run is not None and slot.run.completed and (error is None or reason is not None):
+            error = JobNotCommitted(
+                "ctx.complete() ended the job in a transaction that was then rolled back.",
+                "Commit it before the handler returns, or let the handler raise.",
+            )
+            return judge(error, job, task.retry)
+        if reason == "lost":
+            return None
+        if reason == "stop":
+            return Judgement("succeeded" if error is None else "release", 0.0, None)
+        if reason == "cancelled":
+            return Judgement("cancelled", 0.0, None)
+        if reason == "timeout":
+            error = self._overtime(slot, job)
+        assert error is not None
+        return judge(error, job, task.retry)
+
+    def _overtime(self, slot: Slot, job: ClaimedJob) -> TimeoutError:
+        if job.until is not None and slot.started + job.timeout_ms / 1000 > job.until:
+            return TimeoutError("The attempt ran past the job's deadline.")
+        return TimeoutError(f"The attempt took longer than its timeout of {job.timeout_ms / 1000:g} s.")
+
+    async def _hook(
+        self, slot: Slot, job: ClaimedJob, task: Declaration, judgement: Judgement, error: BaseException | None
+    ) -> None:
+        kind = hook_kind(judgement.verdict)
+        if kind is not None and kind != "success":
+            told = error if error is not None else RuntimeError(summarise(judgement.error))
+            await self._call_hooks(kind, slot, job, task, told)
+
+    async def _call_hooks(self, kind: HookKind, slot: Slot, job: ClaimedJob, task: Declaration, told: Any) -> None:
+        """Call what wants to know. A stop cuts that short; the outcome is recorded all the same."""
+        if not self._hooks.wanted(kind, task):
+            return
+        try:
+            await self._hooks.run(kind, task, self._calls.context(slot, job), told)
+        except asyncio.CancelledError:
+            if self._finisher.is_being_cancelled:
+                raise
+            uncancel()
+
+    def _record(self, slot: Slot, job: ClaimedJob, judgement: Judgement, result: str | None = None) -> None:
+        verdict, delay, error = judgement[:3]
+        add = self._finisher.add_later if delay else self._finisher.add
+        add(Outcome(job.id, job.run, job.lease, verdict, delay, slot.started, error, result))
+        if verdict == "succeeded":
+            if slot.run is not None and (slot.run.kept or slot.run.resumed is not None):
+                self._desk.forget(job)
+            if self._events.successes:
+                self._tell_success(slot, job)
+        else:
+            self._tell(slot, job, verdict, delay, error)
+
+    def _tell(self, slot: Slot, job: ClaimedJob, verdict: Verdict, delay: float, error: str | None) -> None:
+        name = _TOLD.get(verdict)
+        if name is None or error is None or (slot.run is not None and slot.run.completed):
+            return
+        if name == "job.unreadable" and "SignatureMismatch" in error[:100]:
+            name = "job.mismatch"
+        facts = {"job": job.id, "task": job.task, "attempt": job.attempt + 1, "error": summarise(error)}
+        again = {"again_in": round(delay, 2)} if name != "job.dead" else {}
+        self._events.emit(name, **facts, **again, **self._facts(slot, job))
+
+    def _tell_success(self, slot: Slot, job: ClaimedJob) -> None:
+        self._events.emit("job.succeeded", job=job.id, task=job.task, attempt=job.attempt + 1, **self._facts(slot, job))
+
+    def _facts(self, slot: Slot, job: ClaimedJob) -> dict[str, Any]:
+        facts = {"queue": job.queue, "run": job.run, "seconds": self._state.clock() - slot.started}
+        trace = trace_id(job.headers)
+        return facts if trace is None else {**facts, "trace_id": trace}

@@ -1,0 +1,224 @@
+"""What a run offers its handler, and the desk that serves all runs of a worker. See ``tasks.Run``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pgqueue.backend import Completer, Ending, Progress, WorkerBackend
+from pgqueue.model.conversion import short
+from pgqueue.model.errors import HandleError, InvalidOption, JobLost
+from pgqueue.model.job import ClaimedJob
+from pgqueue.model.options import check_text
+from pgqueue.model.payload import CallShape
+from pgqueue.model.payloads import Payloads
+from pgqueue.model.traces import trace_id
+from pgqueue.tasks import Handle, Registry
+from pgqueue.worker.state import WorkerState
+
+if TYPE_CHECKING:
+    from pgqueue.worker.slot import Slot
+
+LONGEST_NOTE = 500
+A = TypeVar("A")
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
+_PLAIN = CallShape(_anything, context=False)
+
+
+class Desk:
+    """Serves the runs of one worker; made on its event loop.
+
+    Args:
+        completer: Ends jobs in their handlers' own transactions.
+
+    Attributes:
+        noted: The last progress of each job that is not written yet.
+        over: Jobs that have succeeded and had kept something.
+        note: Called when there is something to write; set by whoever writes it.
+    """
+
+    def __init__(
+        self, state: WorkerState, backend: WorkerBackend, registry: Registry, payloads: Payloads, completer: Completer
+    ) -> None:
+        self._state = state
+        self._backend = backend
+        self._registry = registry
+        self._payloads = payloads
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.completer = completer
+        self.noted: dict[int, Progress] = {}
+        self.over: list[int] = []
+        self.note: Callable[[], None] = _nothing
+
+    def open(self) -> None:
+        """Serve from this event loop."""
+        self._loop = asyncio.get_running_loop()
+
+    async def resume(self, run: HeldRun) -> None:
+        """Look up what an earlier run kept."""
+        kept = await self._backend.kept(run.job)
+        run.resumed = None if kept is None else self._payloads.open_result(kept)
+
+    async def keep(self, run: HeldRun, value: Any) -> None:
+        """Store where a later run may go on."""
+        text = self._payloads.result(_PLAIN, value) or "null"
+        if not await self._backend.keep(run.job, text):
+            raise lost(run.job)
+        run.kept = True
+
+    def forget(self, job: ClaimedJob) -> None:
+        """Delete what a job kept, soon: it has succeeded."""
+        self.over.append(job.id)
+        self.note()
+
+    def progress(self, progress: Progress) -> None:
+        """Note how far a job is, from any thread; the last word counts."""
+        self.noted[progress.job] = progress
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.note)
+
+    def result(self, job: ClaimedJob, value: Any) -> str | None:
+        """Return the JSON under which a job's result is stored."""
+        task = self._registry.find(job.task)
+        return self._payloads.result(_PLAIN if task is None else task.shape, value)
+
+    def ending(self, run: HeldRun, started: float, result: Any) -> Ending:
+        """Return how a job ends by its handler's own hand."""
+        job = run.job
+        ago = self._state.clock() - started
+        return Ending(job.id, job.run, job.lease, ago, self.result(job, result))
+
+    def remaining(self, deadline: float) -> float:
+        """Return seconds until a monotonic instant."""
+        return deadline - self._state.clock()
+
+    def wait(self, work: Coroutine[Any, Any, A]) -> A:
+        """Do it on the worker's loop, while this thread waits."""
+        if self._loop is None or _is_in_a_loop():
+            work.close()
+            raise HandleError("checkpoint() would block the event loop.", "Write await ctx.acheckpoint(...).")
+        doing: Future[A] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return doing.result()
+
+
+class HeldRun:
+    """One hand-out of a job that runs in a slot. See ``tasks.Run``.
+
+    Attributes:
+        value: The JSON of a result that the handler said before its end.
+        completed: Whether the handler has ended the job in a transaction of its own.
+        kept: Whether something is kept that a later run could go on from.
+    """
+
+    __slots__ = ("_desk", "_logger", "_slot", "completed", "job", "kept", "resumed", "value")
+
+    def __init__(self, job: ClaimedJob, slot: Slot, desk: Desk) -> None:
+        self.job = job
+        self._slot = slot
+        self._desk = desk
+        self._logger: logging.LoggerAdapter[logging.Logger] | None = None
+        self.resumed: Any = None
+        self.value: str | None = None
+        self.completed = False
+        self.kept = False
+
+    @property
+    def deadline(self) -> datetime:
+        """When the time of this attempt is up."""
+        deadline = self._slot.deadline if self._slot.job is self.job else -math.inf
+        left = min(max(self._desk.remaining(deadline), 0.0), 1e9)
+        return datetime.now(UTC) + timedelta(seconds=left)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the handler should end."""
+        return self._slot.job is not self.job or self._slot.reason is not None
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose records name the run."""
+        if self._logger is None:
+            self._logger = logger_of(self.job)
+        return self._logger
+
+    def progress(self, done: float | None, note: str | None) -> None:
+        """Note how far it is."""
+        self._desk.progress(checked(self.job, done, note))
+
+    def result(self, value: Any) -> None:
+        """Keep a result, whatever becomes of the run."""
+        self.value = self._desk.result(self.job, value)
+
+    def checkpoint(self, value: Any) -> None:
+        """Store where a later run may go on."""
+        self._desk.wait(self._desk.keep(self, value))
+
+    async def acheckpoint(self, value: Any) -> None:
+        """Store where a later run may go on."""
+        await self._desk.keep(self, value)
+
+    def complete(self, handle: object, bind: object, result: Any) -> None:
+        """End the job in the handle's transaction."""
+        ending = self._desk.ending(self, self._slot.started, result)
+        self._settle(self._desk.completer.complete(Handle(handle, bind), ending))
+
+    async def acomplete(self, handle: object, bind: object, result: Any) -> None:
+        """End the job in the handle's transaction."""
+        ending = self._desk.ending(self, self._slot.started, result)
+        self._settle(await self._desk.completer.acomplete(Handle(handle, bind), ending))
+
+    def _settle(self, done: bool) -> None:
+        if not done:
+            raise lost(self.job)
+        self.completed = True
+
+
+def checked(job: ClaimedJob, done: float | None, note: str | None) -> Progress:
+    """Return the progress of a job if it is one.
+
+    Raises:
+        InvalidOption: ``done`` is not from 0 to 1, or ``note`` is no text of at most 500 characters.
+    """
+    if done is not None and not (isinstance(done, int | float) and 0 <= done <= 1):
+        raise InvalidOption(f"done={short(done)} is not from 0 to 1.", "Pass the part that is done, such as 0.5.")
+    if note is not None and (not isinstance(note, str) or len(note) > LONGEST_NOTE):
+        raise InvalidOption(f"note={short(note)} is no text of at most {LONGEST_NOTE} characters.", "Pass a few words.")
+    return Progress(job.id, job.run, done, None if note is None else check_text(note, "note"))
+
+
+def lost(job: ClaimedJob) -> JobLost:
+    """Return our error for a run that is over."""
+    return JobLost(
+        f"Run {job.run} of job {job.id} is over: it was cancelled, or handed to another worker.",
+        "Roll back, and let the handler end.",
+    )
+
+
+def logger_of(job: ClaimedJob) -> logging.LoggerAdapter[logging.Logger]:
+    """Return a logger whose records name the run, in ``record.fields``."""
+    facts = {"job": job.id, "task": job.task, "queue": job.queue, "run": job.run, "attempt": job.attempt + 1}
+    trace = trace_id(job.headers)
+    fields = facts if trace is None else {**facts, "trace_id": trace}
+    return logging.LoggerAdapter(logging.getLogger("pgqueue.job"), {"fields": fields})
+
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _nothing() -> None:
+    """Nobody writes progress."""

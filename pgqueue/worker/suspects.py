@@ -1,0 +1,168 @@
+"""Suspects: jobs that a worker held when it died. One of them may have killed it; most were only buffered.
+
+A suspect's start is recorded before its handler is called, so that the next crash counts against those that ran. They
+start one after the other: the next when the one before has ended, or has run for a second. One that is suspected of two
+crashes runs alone in this worker, so that it takes no innocent with it, and nobody is ended as poison for another's crash.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+
+from pgqueue.backend import Outcome, WorkerBackend
+from pgqueue.model.job import ClaimedJob
+from pgqueue.model.poison import MOST_CRASHES
+from pgqueue.tasks import Registry
+from pgqueue.telemetry.events import Events
+from pgqueue.worker.buffers import Buffers
+from pgqueue.worker.finisher import Finisher
+from pgqueue.worker.service import Service
+from pgqueue.worker.state import WorkerState
+
+PROVEN_SECONDS = 1.0
+ALONE_PATIENCE = 30.0
+WAITING_PATIENCE = 5.0
+PAUSES = (1.0, 5.0)
+ALONE_PAUSES = (20.0, 60.0)
+LOOK = 0.05
+
+
+class Suspects(Service):
+    """Lets suspects run, one after the other.
+
+    Args:
+        running: Returns how many jobs run now.
+        rouse: Called when a slot may take a job.
+    """
+
+    name = "suspects"
+
+    def __init__(
+        self,
+        state: WorkerState,
+        backend: WorkerBackend,
+        buffers: Buffers,
+        registry: Registry,
+        finisher: Finisher,
+        running: Callable[[], int],
+        rouse: Callable[[int], None],
+        events: Events,
+    ) -> None:
+        super().__init__(events)
+        self._state = state
+        self._backend = backend
+        self._buffers = buffers
+        self._registry = registry
+        self._finisher = finisher
+        self._running = running
+        self._rouse = rouse
+        self._lock = threading.Lock()
+        self._line: deque[tuple[float, ClaimedJob]] = deque()
+        self._started: tuple[float, ClaimedJob] | None = None
+        self._emptying_since: float | None = None
+
+    @property
+    def size(self) -> int:
+        """How many wait."""
+        return len(self._line)
+
+    def set_aside(self, jobs: Iterable[ClaimedJob]) -> list[ClaimedJob]:
+        """Take the suspects among claimed jobs; return the others. A child process dies without its worker."""
+        others, now = [], self._state.clock()
+        for job in jobs:
+            if job.crashes and (task := self._registry.find(job.task)) is not None and task.executor != "process":
+                self._line.append((now, job))
+            else:
+                others.append(job)
+        if self._line:
+            self.wake()
+        return others
+
+    def ended(self, job: ClaimedJob) -> None:
+        """A job that is a suspect runs no more."""
+        if self._started is not None and self._started[1] is job:
+            self._started = None
+            self._buffers.closed = False
+            self._emptying_since = None
+            self._rouse(self._buffers.size)
+        self.wake()
+
+    def drain(self) -> list[ClaimedJob]:
+        """Take all that wait."""
+        with self._lock:
+            jobs = [job for _, job in self._line]
+            self._line.clear()
+            return jobs
+
+    def take_out(self, keys: Collection[tuple[int, int]]) -> list[ClaimedJob]:
+        """Take out those of these (id, run)."""
+        with self._lock:
+            out = [job for _, job in self._line if (job.id, job.run) in keys]
+            self._line = deque(one for one in self._line if (one[1].id, one[1].run) not in keys)
+            return out
+
+    async def run_once(self) -> float | None:
+        """Let the next one start when it may; return the seconds until the next look."""
+        now = self._state.clock()
+        self._hand_back_who_waits_long(now)
+        if not self._line or not self._state.claiming or not self._state.holds_lease(now):
+            self._reopen()
+            return None if not self._line else LOOK
+        if self._started is not None:
+            since, running = self._started
+            if self._must_be_alone(running) or now - since < PROVEN_SECONDS:
+                return LOOK
+        if self._must_be_alone(self._line[0][1]) and not self._is_empty(now):
+            return LOOK
+        await self._start()
+        return LOOK if self._line else None
+
+    async def _start(self) -> None:
+        """Record the start of the first in line, then let it run."""
+        with self._lock:
+            job = self._line.popleft()[1] if self._line else None
+        if job is None:
+            return
+        try:
+            held = await self._backend.start(job)
+        except BaseException:
+            self._line.appendleft((self._state.clock(), job))
+            raise
+        if not held:
+            self._finisher.add(Outcome(job.id, job.run, job.lease, "release", 0.0, None, None))
+            return
+        self._started = (self._state.clock(), job)
+        self._buffers.urgent.append(job)
+        self._rouse(1)
+
+    def _must_be_alone(self, job: ClaimedJob) -> bool:
+        return job.crashes >= MOST_CRASHES - 1
+
+    def _is_empty(self, now: float) -> bool:
+        """Stop the start of others, and say whether nothing runs; after a while give up, and let others meet the job."""
+        self._buffers.closed = True
+        self._emptying_since = now if self._emptying_since is None else self._emptying_since
+        if not self._running() and not self._buffers.urgent:
+            return True
+        if now - self._emptying_since > ALONE_PATIENCE:
+            self._release(self._line.popleft()[1], ALONE_PAUSES)
+            self._reopen()
+        return False
+
+    def _reopen(self) -> None:
+        if self._buffers.closed and self._started is None:
+            self._buffers.closed = False
+            self._emptying_since = None
+            self._rouse(self._buffers.size)
+
+    def _hand_back_who_waits_long(self, now: float) -> None:
+        """Other workers may be idle. Who has to be alone waits for that."""
+        with self._lock:
+            while len(self._line) > 1 and now - self._line[-1][0] > WAITING_PATIENCE:
+                self._release(self._line.pop()[1], PAUSES)
+
+    def _release(self, job: ClaimedJob, pauses: tuple[float, float]) -> None:
+        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", random.uniform(*pauses), None, None))
