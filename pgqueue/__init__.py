@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pgqueue.app import PgQueue
 from pgqueue.model.errors import (
     BackendUnavailable,
+    ChildDied,
     ConfigurationError,
     EmbeddedUnavailable,
     GiveUp,
@@ -16,18 +17,20 @@ from pgqueue.model.errors import (
     InvalidPayload,
     JobExists,
     JobFailed,
+    JobLost,
     JobNotCommitted,
     JobNotFound,
     PayloadUnreadable,
     PgQueueError,
     RetryAfter,
     SchemaError,
+    SignatureMismatch,
     Snooze,
     TaskError,
     WaitTimeout,
 )
 from pgqueue.model.job import JobSpec
-from pgqueue.model.retry import RetryPolicy
+from pgqueue.model.retry import Exponential, RetryPolicy
 from pgqueue.model.states import JobState
 from pgqueue.model.unique import Unique
 from pgqueue.postgres.embedded import EmbeddedServer, embedded
@@ -40,9 +43,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncTask",
     "BackendUnavailable",
+    "ChildDied",
     "ConfigurationError",
     "EmbeddedServer",
     "EmbeddedUnavailable",
+    "Exponential",
     "GiveUp",
     "HandleError",
     "InvalidArguments",
@@ -52,6 +57,7 @@ __all__ = [
     "JobContext",
     "JobExists",
     "JobFailed",
+    "JobLost",
     "JobNotCommitted",
     "JobNotFound",
     "JobSpec",
@@ -62,6 +68,7 @@ __all__ = [
     "RetryAfter",
     "RetryPolicy",
     "SchemaError",
+    "SignatureMismatch",
     "Snooze",
     "SyncTask",
     "Task",

@@ -46,7 +46,17 @@ from pgqueue.tasks import (
 from pgqueue.telemetry.events import Events
 from pgqueue.telemetry.logs import log
 from pgqueue.version import __version__
-from pgqueue.worker.options import check_concurrency, check_weights, timing_of
+from pgqueue.worker.addresses import module_of_caller
+from pgqueue.worker.assembly import Plan
+from pgqueue.worker.options import (
+    check_children,
+    check_concurrency,
+    check_limits,
+    check_most_jobs,
+    check_strict,
+    check_weights,
+    timing_of,
+)
 from pgqueue.worker.supervisor import Worker
 
 R = TypeVar("R")
@@ -62,6 +72,9 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         deps: Called once in each worker; what it returns is ``ctx.deps`` of handlers with context.
         codec: What arguments and results are stored by, such as ``contrib.encryption.Encryption``; None: as JSON.
         codecs: More that jobs may have been stored by; they are read with them.
+
+    Attributes:
+        module: What child processes import first: where this was made, or what ``pgqueue worker`` was given.
     """
 
     @overload
@@ -92,6 +105,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         codec: Codec | None = None,
         codecs: Sequence[Codec] = (),
     ) -> None:
+        self.module = module_of_caller()
         self._dsn = dsn
         self._schema = schema
         self._deps = deps
@@ -208,7 +222,9 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         options = {"queue": queue, "priority": priority, "timeout": timeout, "unique": unique}
 
         def decorate(chosen: Callable[..., Any]) -> Task[..., Any]:
-            declaration = declare(chosen, name=name, options=options, retry=retry, executor=executor, context=context)
+            declaration = declare(
+                chosen, name=name, options=options, retry=retry, executor=executor, context=context, home=self
+            )
             self._tasks.add(declaration)
             task: Task[..., Any] = Task(declaration, self._producer, JobOptions())
             update_wrapper(task, chosen)  # its name and documentation are the function's
@@ -266,7 +282,11 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         *,
         queues: Sequence[str] | None = None,
         weights: Mapping[str, int] | None = None,
+        strict: bool = False,
+        limits: Mapping[str, int] | None = None,
         concurrency: int = 100,
+        children: int | None = None,
+        max_jobs: int | None = None,
         stop_timeout: Duration = "30s",
     ) -> Worker:
         """Return a worker, to be entered with ``async with`` or run with ``await worker.run()``.
@@ -274,7 +294,11 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         Args:
             queues: What to serve, evenly; "default" and every queue that a task names.
             weights: Queues by how often each is served while all have jobs; excludes ``queues``.
+            strict: Whether a queue is served only while those named before it are empty.
+            limits: How many jobs of a queue may run at the same time, by queue.
             concurrency: Jobs that run at the same time.
+            children: Most child processes, for tasks with executor="process"; one a core.
+            max_jobs: After so many jobs no more are taken, and a worker that runs as a program stops.
             stop_timeout: How long running jobs may go on when the worker stops.
 
         Raises:
@@ -282,16 +306,25 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
             InvalidOption: A number or name is out of range, or both queues and weights are given.
         """
         need_tasks(self._tasks)
+        served = check_weights(queues, weights, self._tasks.queues())
+        plan = Plan(
+            weights=served,
+            concurrency=check_concurrency(concurrency),
+            strict=check_strict(strict, weights),
+            limits=check_limits(limits, served),
+            children=check_children(children),
+            most_jobs=check_most_jobs(max_jobs),
+            timing=timing_of(stop_timeout),
+        )
         return Worker(
             PostgresWorker(self.settings, monotonic),
             self._tasks,
-            weights=check_weights(queues, weights, self._tasks.queues()),
-            concurrency=check_concurrency(concurrency),
+            plan,
             version=__version__,
-            timing=timing_of(stop_timeout),
+            completer=self._lazy_producer,
             events=self.events,
             payloads=self._payloads,
-            deps=self._deps() if self._deps is not None else None,
+            deps=self.make_deps(),
         )
 
     @property
@@ -308,6 +341,15 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
                 yield
         finally:
             self._dsn = before
+
+    @property
+    def payloads(self) -> Payloads:
+        """How arguments are read and results stored."""
+        return self._payloads
+
+    def make_deps(self) -> Any:
+        """Return what handlers get as ``ctx.deps``, made anew; None without ``deps=``."""
+        return self._deps() if self._deps is not None else None
 
     def close(self) -> None:
         """Close the pool of this process."""

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from pgqueue.backend import ProducerBackend, Question
+from pgqueue.backend import Ending, ProducerBackend, Question
 from pgqueue.model.errors import HandleError
 from pgqueue.model.job import JobSpec
 from pgqueue.tasks import Handle, JobResults, Receive, Stored
@@ -97,6 +97,14 @@ class LazyProducer:
     ) -> None:
         """Write jobs."""
         await self._backend.aenqueue_many(handle or self._binding.handle(), jobs, receive)
+
+    def complete(self, handle: Handle, ending: Ending) -> bool:
+        """End a job in its handler's own transaction."""
+        return self._backend.complete(handle, ending)
+
+    async def acomplete(self, handle: Handle, ending: Ending) -> bool:
+        """End a job in its handler's own transaction."""
+        return await self._backend.acomplete(handle, ending)
 
     def ask(self, question: Question) -> Any:
         """Answer a question about a job."""

@@ -7,8 +7,18 @@ Every method may raise BackendUnavailable when the database cannot be reached; t
 from __future__ import annotations
 
 from pgqueue.backend.inspecting import AttemptRecord, InspectBackend, JobFilter, JobRecord, QueueRecord
-from pgqueue.backend.producing import AskCancel, AskEnds, AskStates, Ended, ProducerBackend, Question
+from pgqueue.backend.producing import (
+    AskCancel,
+    AskEnds,
+    AskStates,
+    Completer,
+    Ended,
+    Ending,
+    ProducerBackend,
+    Question,
+)
 from pgqueue.backend.working import (
+    PROTOCOL,
     Agenda,
     Answer,
     Beats,
@@ -16,6 +26,7 @@ from pgqueue.backend.working import (
     Heart,
     Notice,
     Outcome,
+    Progress,
     Promotion,
     Pulse,
     Rescue,
@@ -26,6 +37,7 @@ from pgqueue.backend.working import (
 )
 
 __all__ = [
+    "PROTOCOL",
     "Agenda",
     "Answer",
     "AskCancel",
@@ -34,7 +46,9 @@ __all__ = [
     "AttemptRecord",
     "Beats",
     "Claim",
+    "Completer",
     "Ended",
+    "Ending",
     "Heart",
     "InspectBackend",
     "JobFilter",
@@ -42,6 +56,7 @@ __all__ = [
     "Notice",
     "Outcome",
     "ProducerBackend",
+    "Progress",
     "Promotion",
     "Pulse",
     "Question",

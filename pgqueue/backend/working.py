@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from pgqueue.model.job import ClaimedJob
 
-Verdict: TypeAlias = Literal["succeeded", "dead", "cancelled", "retry", "snooze", "release"]
+Verdict: TypeAlias = Literal[
+    "succeeded", "dead", "poison", "cancelled", "expired", "retry", "crashed", "snooze", "release"
+]
 Answer: TypeAlias = Literal["done", "locked", "lost"]
+
+PROTOCOL = 3  # grows with what workers do; a schema may refuse those below its own
 
 
 class Outcome(NamedTuple):
     """What became of a run.
 
     Attributes:
+        verdict: "crashed" is a retry of a job whose process died of it, "poison" is dead for the same reason; both count
+            as a crash.
         delay: Seconds until the job runs again; 0 for verdicts that end it.
         started: Monotonic second at which the handler was called; None when it never was.
         error: JSON of {type, message, traceback}, or None.
@@ -39,10 +45,12 @@ class Claim:
     Attributes:
         jobs: In the order in which they are to run.
         more: Whether to ask again at once: the claim was full, or entries of a late commit wait to be read.
+        paused: Whether nothing was given because the queue is paused.
     """
 
     jobs: list[ClaimedJob]
     more: bool
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +60,12 @@ class View:
     Attributes:
         ready: Queues with something to claim.
         settled: False while a transaction may still commit jobs without a notification.
+        paused: Queues that are paused.
     """
 
     ready: frozenset[str]
     settled: bool
+    paused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +109,16 @@ class Beats:
 
 @dataclass(frozen=True, slots=True)
 class Rescue:
-    """What a sweep did: workers taken for dead, leases taken from them, jobs handed back."""
+    """What a sweep did: workers taken for dead, leases taken from them, jobs handed back.
+
+    Attributes:
+        ended: job, run, task and queue of those that had killed their worker once too often.
+    """
 
     workers: int
     leases: int
     jobs: int
+    ended: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +134,21 @@ class WorkerInfo:
     concurrency: int
 
 
-class Notice(NamedTuple):
-    """What a notification said: a queue has work or soon will, or a held job was cancelled; "connected" after a connect."""
+class Progress(NamedTuple):
+    """How far a run is: from 0 to 1, and a few words."""
 
-    kind: Literal["ready", "due", "cancel", "connected"]
+    job: int
+    run: int
+    done: float | None
+    note: str | None
+
+
+class Notice(NamedTuple):
+    """What a notification said: a queue has work or soon will, or was paused, or a held job was cancelled; "connected"
+    after a connect.
+    """
+
+    kind: Literal["ready", "due", "paused", "cancel", "connected"]
     queue: str = ""
 
 
@@ -131,6 +157,10 @@ class Heart(Protocol):
 
     def beat(self, worker: int) -> Pulse:
         """Say that the worker lives. Asynq: extend the leases of all running tasks, write the server's keys."""
+        ...
+
+    def give_back(self, worker: int, outcomes: Sequence[Outcome], now: float) -> list[Answer]:
+        """Record outcomes while the event loop is held up, as ``WorkerBackend.finish`` does. Asynq: nothing alike."""
         ...
 
     def close(self) -> None:
@@ -159,6 +189,26 @@ class WorkerBackend(Protocol):
 
     async def release(self, leases: Sequence[int]) -> int:
         """Hand back jobs of leases that the worker does not know. Asynq: left to the recoverer."""
+        ...
+
+    async def start(self, job: ClaimedJob) -> bool:
+        """Record that a suspect's handler is about to be called; False: it is not this worker's. Asynq: nothing alike."""
+        ...
+
+    async def keep(self, job: ClaimedJob, value: str) -> bool:
+        """Store where a later run may go on, as JSON; False: the job is not this run's. Asynq: nothing alike."""
+        ...
+
+    async def kept(self, job: ClaimedJob) -> Any:
+        """Return what an earlier run kept, as parsed JSON, or None. Asynq: nothing alike."""
+        ...
+
+    async def forget_kept(self, jobs: Collection[int]) -> None:
+        """Delete what jobs kept. Asynq: nothing alike."""
+        ...
+
+    async def note(self, progress: Sequence[Progress]) -> None:
+        """Note how far jobs are. Asynq: nothing alike."""
         ...
 
     async def look(self, queues: Sequence[str]) -> View:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BackendUnavailable",
+    "ChildDied",
     "ConfigurationError",
     "EmbeddedUnavailable",
     "GiveUp",
@@ -13,12 +14,14 @@ __all__ = [
     "InvalidPayload",
     "JobExists",
     "JobFailed",
+    "JobLost",
     "JobNotCommitted",
     "JobNotFound",
     "PayloadUnreadable",
     "PgQueueError",
     "RetryAfter",
     "SchemaError",
+    "SignatureMismatch",
     "Snooze",
     "TaskError",
     "WaitTimeout",
@@ -107,8 +110,20 @@ class JobFailed(PgQueueError):
         self.traceback = traceback
 
 
+class JobLost(PgQueueError):
+    """The job is not this run's any more: cancelled, or handed to another worker. Undo what this transaction did."""
+
+
 class JobNotCommitted(PgQueueError):
     """The transaction that enqueued the job is still open, so nothing can run it yet."""
+
+
+class SignatureMismatch(PgQueueError, TypeError):
+    """The stored arguments are not those that the task takes in this version of the application."""
+
+
+class ChildDied(PgQueueError):
+    """The child process that ran the handler ended before the handler did."""
 
 
 class WaitTimeout(PgQueueError, TimeoutError):

@@ -30,7 +30,13 @@ class JobSpec(Generic[R]):
 
 
 class ClaimedJob(NamedTuple):
-    """A job that this worker holds. A tuple, because one is made per job."""
+    """A job that this worker holds. A tuple, because one is made per job.
+
+    Attributes:
+        crashes: How often its worker may have died of it; more than 0: it is a suspect.
+        expires: Monotonic second until which it must have started; None: no such time.
+        until: Monotonic second by which each attempt must have ended; None: no such time.
+    """
 
     id: int
     run: int
@@ -44,5 +50,7 @@ class ClaimedJob(NamedTuple):
     tags: Sequence[str] | None
     enqueued_at: datetime
     has_key: bool
+    expires: float | None
+    until: float | None
     lease: int
     queue: str

@@ -34,7 +34,8 @@ TRANSITIONS: dict[str, frozenset[tuple[str, str]]] = {
         ("running", state) for state in ("succeeded", "dead", "cancelled", "expired", "ready", "scheduled")
     ),
     "lease/release": frozenset({("running", "ready")}),
-    "worker/rescue": frozenset({("running", "ready")}),
+    "worker/rescue": frozenset({("running", "ready"), ("running", "dead")}),
+    "jobs/complete": frozenset({("running", "succeeded")}),
     "jobs/cancel": frozenset({("ready", "cancelled"), ("scheduled", "cancelled")}),
     "jobs/retry": frozenset({("dead", "ready"), ("cancelled", "ready"), ("expired", "ready")}),
 }

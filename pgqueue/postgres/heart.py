@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import psycopg
-from psycopg.rows import TupleRow, tuple_row
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pgqueue.backend import Pulse
+import psycopg
+from psycopg.rows import TupleRow
+
+from pgqueue.backend import Answer, Outcome, Pulse
 from pgqueue.model.errors import BackendUnavailable
-from pgqueue.postgres.connections import HASTY, Settings, cut
+from pgqueue.postgres.connections import HASTY, Settings, contradicted, open_session
 from pgqueue.postgres.explain import explain
+from pgqueue.postgres.outcomes import answers, runs
+from pgqueue.postgres.pooler import cut
 from pgqueue.postgres.statements import statement
 
 
@@ -25,24 +30,17 @@ class PostgresHeart:
         Raises:
             BackendUnavailable: The connection cannot be made, or broke.
         """
-        try:
-            row = (
-                self._open()
-                .execute(
-                    statement("worker/beat", self._settings.schema),
-                    {"worker": worker},
-                    prepare=True,
-                    binary=True,
-                )
-                .fetchone()
-            )
-        except psycopg.Error as error:
-            self.close()
-            raise explain(error, self._settings.schema, broken=True) or error from error
-        if row is None:
-            raise BackendUnavailable("The heartbeat got no answer.", "It is tried again.")
-        alive, leases, cancelled = row
+        alive, leases, cancelled = self._run("worker/beat", {"worker": worker})
         return Pulse(alive, frozenset(leases), frozenset((job_id, run) for job_id, run in cancelled))
+
+    def give_back(self, worker: int, outcomes: Sequence[Outcome], now: float) -> list[Answer]:
+        """Record outcomes while the event loop is held up.
+
+        Raises:
+            BackendUnavailable: The connection cannot be made, or broke.
+        """
+        row = self._run("lease/finish", {**runs(worker, outcomes, now), "empty": "{}"})
+        return answers(outcomes, *row)
 
     def close(self) -> None:
         """Close the connection; the next beat makes a new one."""
@@ -54,8 +52,20 @@ class PostgresHeart:
         """Cut the connection: a beat that waits for an answer gets an error instead."""
         cut(self._connection)
 
+    def _run(self, name: str, parameters: Mapping[str, Any]) -> TupleRow:
+        """Execute sql/<name>.sql, which answers one row."""
+        text = statement(name, self._settings.schema)
+        try:
+            row = self._open().execute(text, parameters, prepare=True, binary=True).fetchone()
+        except psycopg.Error as error:
+            contradicted(self._settings, error)
+            self.close()
+            raise explain(error, self._settings.schema, broken=True) or error from error
+        if row is None:
+            raise BackendUnavailable("The heartbeat got no answer.", "It is tried again.")
+        return row
+
     def _open(self) -> psycopg.Connection[TupleRow]:
         if self._connection is None or self._connection.closed:
-            parameters = self._settings.parameters("heartbeat", {**HASTY, "statement_timeout": "5s"})
-            self._connection = psycopg.Connection.connect(**parameters, row_factory=tuple_row)
+            self._connection = open_session(self._settings, "heartbeat", {**HASTY, "statement_timeout": "5s"})
         return self._connection

@@ -19,7 +19,12 @@ from pgqueue.postgres.connections import UNPINNED, Link, Settings
 from pgqueue.postgres.explain import explain
 
 PROBE_EVERY = 20.0
-_KINDS: dict[str, Literal["ready", "due", "cancel"]] = {"ready": "ready", "due": "due", "cancel": "cancel"}
+_KINDS: dict[str, Literal["ready", "due", "paused", "cancel"]] = {
+    "ready": "ready",
+    "due": "due",
+    "paused": "paused",
+    "cancel": "cancel",
+}
 
 
 async def notices(settings: Settings) -> AsyncIterator[Notice]:

@@ -10,7 +10,7 @@ import psycopg
 from anyio import to_thread
 from psycopg_pool import PoolTimeout
 
-from pgqueue.backend import Question
+from pgqueue.backend import Ending, Question
 from pgqueue.model.codecs import Codec
 from pgqueue.model.job import JobSpec
 from pgqueue.model.plans import acarry_out, carry_out
@@ -20,7 +20,7 @@ from pgqueue.postgres.chunks import atake, take
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.explain import explain
 from pgqueue.postgres.pools import Pools
-from pgqueue.postgres.questions import answer
+from pgqueue.postgres.questions import answer, completion
 from pgqueue.postgres.steps import AsyncCarrier, Carrier, Step, Take
 from pgqueue.postgres.writing import Writer
 from pgqueue.tasks import Handle, Receive, Stored
@@ -73,6 +73,16 @@ class PostgresProducer:
                 return await atake(stream)
 
             await acarry_out(self._writer.all(carrier.traits, receive), do)
+
+    def complete(self, handle: Handle, ending: Ending) -> bool:
+        """End a job in its handler's own transaction."""
+        with self._carrier(handle) as carrier:
+            return carry_out(completion(ending), carrier.do)
+
+    async def acomplete(self, handle: Handle, ending: Ending) -> bool:
+        """End a job in its handler's own transaction."""
+        async with self._acarrier(handle) as carrier:
+            return await acarry_out(completion(ending), carrier.do)
 
     def ask(self, question: Question) -> Any:
         """Answer a question, on a connection of our own: what it asks about has to be committed."""

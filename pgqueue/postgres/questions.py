@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pgqueue.backend import AskEnds, AskStates, Ended, Question
+from pgqueue.backend import AskEnds, AskStates, Ended, Ending, Question
 from pgqueue.model.plans import Plan
 from pgqueue.postgres.literals import numbers
 from pgqueue.postgres.steps import Fetch, Step
@@ -27,3 +27,10 @@ def answer(question: Question) -> Plan[Step, Any]:
         return {row[0]: Ended(*row[1:]) for row in rows}
     rows = yield Fetch("jobs/cancel", {"id": question.id, "actor": question.actor})
     return str(rows[0][0])
+
+
+def completion(ending: Ending) -> Plan[Step, bool]:
+    """End a job in the transaction of its handler."""
+    job = {"job": ending.id, "run": ending.run, "lease": ending.lease}
+    rows = yield Fetch("jobs/complete", {**job, "ago": ending.ago, "result": ending.result})
+    return bool(rows[0][0])

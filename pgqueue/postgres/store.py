@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,25 +10,30 @@ from psycopg import errors
 from psycopg.rows import TupleRow
 
 from pgqueue.backend import (
+    PROTOCOL,
     Agenda,
     Answer,
     Beats,
     Claim,
     Notice,
     Outcome,
+    Progress,
     Promotion,
     Rescue,
     View,
     WorkerInfo,
 )
 from pgqueue.model.clock import Clock
-from pgqueue.model.errors import ConfigurationError
+from pgqueue.model.errors import ConfigurationError, SchemaError
 from pgqueue.model.job import ClaimedJob
+from pgqueue.model.poison import MOST_CRASHES, POISON
+from pgqueue.postgres import pooler
 from pgqueue.postgres.connections import HASTY, UNPINNED, Link, Settings
 from pgqueue.postgres.cursor import LaneCursor, Snapshot
 from pgqueue.postgres.heart import PostgresHeart
 from pgqueue.postgres.literals import numbers, texts
 from pgqueue.postgres.notify import notices
+from pgqueue.postgres.outcomes import answers, runs
 from pgqueue.postgres.partitions import keep_history
 from pgqueue.postgres.upkeep import tidy
 
@@ -36,6 +41,7 @@ PRIORITIES = tuple(range(9, -1, -1))
 _PRIORITIES = numbers(PRIORITIES)
 _LONG_AGO = (datetime(1, 1, 1, tzinfo=UTC), 0)
 _RESCUE_LEASES = 100
+_ALERT_SECONDS = 5.0  # so long after the last job a worker that nobody can notify looks every 0.2 s, then at each poll
 
 
 class PostgresWorker:
@@ -44,15 +50,18 @@ class PostgresWorker:
     Args:
         settings: Where the jobs are.
         clock: Monotonic seconds.
+        tell: Told of a pooler, as ``Events.emit`` is.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, tell: Callable[..., None] | None = None) -> None:
         self._settings = settings
+        self._tell = tell
         self._clock = clock
         self._worker = 0
         self._claiming = Link(settings, "claim", HASTY)
         self._finishing = Link(settings, "finish")
         self._moving = Link(settings, "move", HASTY)
+        self._keeping = Link(settings, "keep")  # connects when a handler first keeps a checkpoint
         self._heart = PostgresHeart(settings)
         self._ready: dict[str, LaneCursor[int]] = {}
         self._scheduled: dict[str, LaneCursor[tuple[datetime, int]]] = {}
@@ -61,6 +70,7 @@ class PostgresWorker:
         self._epochs = (0, 0)
         self._server_time = 0.0
         self._unnotified: set[int] | None = None
+        self._last_found = clock()
 
     async def register(self, info: WorkerInfo) -> None:
         """Make this worker known; later calls act in its name.
@@ -74,16 +84,30 @@ class PostgresWorker:
             "hostname": info.hostname,
             "pid": info.pid,
             "version": info.version,
+            "protocol": PROTOCOL,
         }
         rows = await self._moving.run(
             "worker/register", {**who, "queues": list(info.queues), "concurrency": info.concurrency}
         )
-        if not rows[0][0]:
+        at_home, least = rows[0]
+        if not at_home:
             raise ConfigurationError(
                 "This database is a copy: its jobs belong to another server, which may still run them.",
                 "If they are to run here, run: pgqueue adopt",
             )
+        if least > PROTOCOL:
+            raise SchemaError(
+                f"The schema takes workers of protocol {least}, and this one speaks {PROTOCOL}.",
+                "Install a later version of pgqueue on this worker.",
+            )
         self._worker = info.id
+        self._tell_of_pooler()
+
+    def _tell_of_pooler(self) -> None:
+        pooling = pooler.known(self._settings.dsn)
+        tell, self._tell = self._tell, None
+        if tell is not None and pooling in ("session", "transaction"):
+            tell("worker.pooled", pooling=pooling, notified=not self._settings.only_polls)
 
     async def claim(self, queue: str, lease: int, limit: int) -> Claim:
         """Take up to ``limit`` ready jobs under a new lease."""
@@ -109,31 +133,55 @@ class PostgresWorker:
         self._note_generation(queue, generation)
         self._idle[queue] = not full
         more = allowed and (full or cursor.pending)
-        jobs = [ClaimedJob._make((*row[7:], lease, queue)) for row in rows[1:]]
+        now = self._clock()
+        jobs = [_claimed(row, lease, queue, now) for row in rows[1:]]
+        self._last_found = now if jobs else self._last_found
         keyed = [job.id for job in jobs if job.has_key]
         if keyed:
             await self._claiming.run("keys/start", {"ids": numbers(keyed)})
-        return Claim(jobs, more)
+        return Claim(jobs, more, paused=not allowed)
 
     async def finish(self, outcomes: Sequence[Outcome], emptied: Collection[int], now: float) -> list[Answer]:
         """Record outcomes and drop leases answered earlier."""
         rows = await _with_partitions(
-            self._finishing, "lease/finish", {**self._runs(outcomes, now), "empty": numbers(emptied)}
+            self._finishing, "lease/finish", {**runs(self._worker, outcomes, now), "empty": numbers(emptied)}
         )
-        done, others = rows[0]
-        assert done + len(others) == len(outcomes), "every outcome has one answer"
-        answers: dict[tuple[int, int], Answer] = {(i, run): "locked" if held else "lost" for i, run, held in others}
-        return [answers.get((o.id, o.run), "done") for o in outcomes] if answers else ["done"] * len(outcomes)
+        return answers(outcomes, *rows[0])
 
     async def settle(self, lost: Sequence[Outcome], now: float) -> set[tuple[int, int]]:
         """Return (id, run) of lost outcomes that an earlier, unanswered call had recorded."""
-        rows = await _with_partitions(self._finishing, "lease/settle", self._runs(lost, now))
+        rows = await _with_partitions(self._finishing, "lease/settle", runs(self._worker, lost, now))
         return {(job_id, run) for job_id, run in rows}
 
     async def release(self, leases: Sequence[int]) -> int:
         """Hand back jobs of leases that the worker does not know."""
         rows = await self._moving.run("lease/release", {"worker": self._worker, "leases": numbers(leases)})
         return int(rows[0][0])
+
+    async def start(self, job: ClaimedJob) -> bool:
+        """Record that a suspect's handler is about to be called; False: it is not this worker's."""
+        rows = await self._claiming.run("lease/start", {"lease": job.lease, "worker": self._worker, "job": job.id})
+        return bool(rows)
+
+    async def keep(self, job: ClaimedJob, value: str) -> bool:
+        """Store where a later run may go on, as JSON; False: the job is not this run's."""
+        run = {"job": job.id, "run": job.run, "lease": job.lease, "worker": self._worker}
+        return bool(await self._keeping.run("checkpoint/keep", {**run, "value": value}))
+
+    async def kept(self, job: ClaimedJob) -> Any:
+        """Return what an earlier run kept, as parsed JSON, or None."""
+        rows = await self._keeping.run("checkpoint/find", {"job": job.id})
+        return rows[0][0] if rows else None
+
+    async def forget_kept(self, jobs: Collection[int]) -> None:
+        """Delete what jobs kept."""
+        await self._keeping.run("checkpoint/forget", {"jobs": numbers(jobs)})
+
+    async def note(self, progress: Sequence[Progress]) -> None:
+        """Note how far jobs are."""
+        jobs, numbered, done, notes = zip(*progress, strict=True)
+        given = {"jobs": numbers(jobs), "runs": numbers(numbered), "notes": texts(notes)}
+        await self._moving.run("progress/note", {**given, "done": numbers("NULL" if d is None else d for d in done)})
 
     async def look(self, queues: Sequence[str]) -> View:
         """See which queues have work, without taking any."""
@@ -149,17 +197,18 @@ class PostgresWorker:
                 "after": numbers(readings[queue].start[p] for queue in queues for p in PRIORITIES),
             },
         )
-        ready = set()
+        ready, silent = set(), set()
         for queue, found, paused, generation, xmax, in_progress in rows:
             cursor = self._ready_cursor(queue)
             self._note_generation(queue, generation)
             if paused:
+                silent.add(queue)
                 continue
             if not found:
                 cursor.finish(readings[queue], {}, Snapshot(xmax, in_progress, None), full=False, now=self._clock())
             if found or cursor.pending:
                 ready.add(queue)
-        return View(frozenset(ready), settled=self._settled(rows))
+        return View(frozenset(ready), settled=self._settled(rows), paused=frozenset(silent))
 
     async def agenda(self, queues: Sequence[str]) -> Agenda:
         """See which queues have due jobs."""
@@ -206,12 +255,16 @@ class PostgresWorker:
 
     async def doze(self, queues: Sequence[str], nap: float) -> None:
         """Ask to be notified of new jobs; the worker looks by itself every ``nap`` seconds."""
+        if self._settings.only_polls:
+            return  # enqueuers would notify somebody who hears nothing
         await self._claiming.run("idle/enter", {"worker": self._worker, "queues": list(queues), "nap": nap})
         await self._claiming.run("idle/fence")
         self._unnotified = None
 
     async def awake(self, queues: Sequence[str]) -> None:
         """Ask for no more notifications."""
+        if self._settings.only_polls:
+            return
         await self._claiming.run("idle/leave", {"worker": self._worker, "queues": list(queues)})
 
     async def beats(self) -> Beats:
@@ -222,6 +275,7 @@ class PostgresWorker:
     async def rescue(self, silent: Mapping[int, int]) -> Rescue:
         """Hand back the jobs of silent workers and of leases without a worker."""
         given = {"ids": numbers(silent), "beats": numbers(silent.values()), "limit": _RESCUE_LEASES}
+        given |= {"strikes": MOST_CRASHES, "error": POISON}
         rows = await _with_partitions(self._moving, "worker/rescue", given)
         return Rescue(*rows[0])
 
@@ -231,6 +285,7 @@ class PostgresWorker:
         await self._moving.run("upkeep/forget_signals")
         await self._moving.run("idle/forget")
         await self._moving.run("keys/forget")
+        await self._moving.run("progress/forget")
 
     async def keep_history(self, days: int) -> None:
         """Create the partitions ahead, retire those older than ``days``."""
@@ -254,28 +309,13 @@ class PostgresWorker:
 
     def sever(self) -> None:
         """Cut all connections, the heart's too: who waits for an answer gets an error instead."""
-        for link in (self._claiming, self._finishing, self._moving, self._heart):
+        for link in (self._claiming, self._finishing, self._moving, self._keeping, self._heart):
             link.sever()
 
     async def close(self) -> None:
         """Close all connections."""
-        for link in (self._claiming, self._finishing, self._moving):
+        for link in (self._claiming, self._finishing, self._moving, self._keeping):
             await link.close()
-
-    def _runs(self, outcomes: Sequence[Outcome], now: float) -> dict[str, Any]:
-        columns = zip(*outcomes, strict=True) if outcomes else ((),) * 8
-        ids, runs, leases, verdicts, delays, started, errors, results = columns
-        return {
-            "worker": self._worker,
-            "id": numbers(ids),
-            "run": numbers(runs),
-            "lease": numbers(leases),
-            "outcome": numbers(verdicts),
-            "delay": numbers(delays),
-            "ago": numbers("NULL" if at is None else max(0.0, now - at) for at in started),
-            "error": texts(errors),
-            "result": texts(results),
-        }
 
     def _ready_cursor(self, queue: str) -> LaneCursor[int]:
         return self._ready.setdefault(queue, LaneCursor(PRIORITIES, 0))
@@ -295,6 +335,8 @@ class PostgresWorker:
             self._ready_cursor(queue).scan_soon()
 
     def _settled(self, rows: Sequence[TupleRow]) -> bool:
+        if self._settings.only_polls:
+            return self._clock() - self._last_found > _ALERT_SECONDS
         in_progress = {xid for row in rows for xid in row[5]}
         self._unnotified = in_progress if self._unnotified is None else self._unnotified & in_progress
         return not self._unnotified
@@ -305,6 +347,15 @@ class PostgresWorker:
         if epochs != self._epochs:
             self._epochs = epochs
             self._ready, self._scheduled, self._server_time = {}, {}, 0.0
+
+
+def _claimed(row: TupleRow, lease: int, queue: str, now: float) -> ClaimedJob:
+    job = ClaimedJob._make((*row[7:], lease, queue))
+    if job.expires is None and job.until is None:
+        return job
+    return job._replace(
+        expires=None if job.expires is None else now + job.expires, until=None if job.until is None else now + job.until
+    )
 
 
 async def _with_partitions(link: Link, name: str, parameters: Mapping[str, Any]) -> list[TupleRow]:

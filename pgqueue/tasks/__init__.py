@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgqueue.tasks.context import CURRENT, JobContext, current
+from pgqueue.tasks.context import CURRENT, JobContext, Place, Run, current
 from pgqueue.tasks.handles import (
     NO_HANDLE,
     AsyncHandle,
@@ -18,7 +18,7 @@ from pgqueue.tasks.handles import (
 from pgqueue.tasks.jobs import Job, JobResults, Origin
 from pgqueue.tasks.producing import Handle, JobWriter, Producer, Receive, Stored, Written, check_jobs
 from pgqueue.tasks.queues import AsyncQueue, HandledQueue, SyncQueue
-from pgqueue.tasks.registry import Declaration, Executor, Registry, declare, need_tasks
+from pgqueue.tasks.registry import Declaration, Executor, Hooks, Registry, declare, need_tasks
 
 __all__ = [
     "CURRENT",
@@ -33,15 +33,18 @@ __all__ = [
     "Executor",
     "Handle",
     "HandledQueue",
+    "Hooks",
     "Job",
     "JobContext",
     "JobResults",
     "JobWriter",
     "Origin",
     "P",
+    "Place",
     "Producer",
     "Receive",
     "Registry",
+    "Run",
     "Stored",
     "SyncHandle",
     "SyncQueue",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import pytest
 
 from pgqueue.backend import Claim, Outcome, View, WorkerBackend
 from pgqueue.model.errors import BackendUnavailable
+from pgqueue.model.job import ClaimedJob
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.claimer import HELD_SECONDS, LARGEST_CLAIM, MOST_AHEAD, Claimer
 from pgqueue.worker.finisher import MOST_PENDING, Finisher
 from pgqueue.worker.slots import Slots
+from pgqueue.worker.suspects import Suspects
 from tests.worker.fakes import Hands, job_of, outcome_of, state_of
 
 
@@ -37,6 +39,19 @@ class Outbox:
 
     def add(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
+
+
+class Line:
+    """Suspects that wait."""
+
+    def set_aside(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
+        return jobs
+
+    def drain(self) -> list[ClaimedJob]:
+        return []
+
+    def take_out(self, keys: Collection[tuple[int, int]]) -> list[ClaimedJob]:
+        return []
 
 
 class Store:
@@ -84,6 +99,7 @@ class Bench:
             cast("WorkerBackend", self.store),
             self.buffers,
             cast("Slots", self.places),
+            cast("Suspects", Line()),
             cast("Finisher", self.outbox),
             Events(),
         )
