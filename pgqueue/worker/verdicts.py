@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import traceback
+from contextlib import suppress
 from typing import NamedTuple
 
 from pgqueue.backend import Verdict
@@ -115,13 +116,13 @@ def unknown_task_pause(job: ClaimedJob) -> float:
 
 def describe(error: BaseException) -> str:
     """Return an exception as JSON of type, message and traceback, made storable and of bounded size."""
-    try:
-        message, trace = _told(error), _trace(error)
-    except BaseException as broken:  # noqa: BLE001 - a handler's exception may be anything
-        message, trace = f"(it cannot be described: {type(broken).__name__})", ""
+    name, message, trace = "(its class has no name)", "(it cannot be described)", _trace(error)
+    with suppress(BaseException):  # a handler's exception may be anything
+        name = _name(type(error))
+        message = _told(error)
     return json.dumps(
         {
-            "type": _storable(_name(type(error))[:LONGEST_NAME]),
+            "type": _storable(name[:LONGEST_NAME]),
             "message": _storable(message),
             "traceback": _storable(_ends(trace, LONGEST_TRACEBACK)),
         }
