@@ -46,6 +46,7 @@ class Plan:
         limits: Most jobs that run at the same time, by queue.
         children: Most child processes.
         most_jobs: After so many jobs no more are taken; None: never.
+        drain: Whether it asks for its stop when nothing is left to do.
         timing: How often the services do what.
     """
 
@@ -55,6 +56,7 @@ class Plan:
     limits: Mapping[str, int] = field(default_factory=dict)
     children: int = 1
     most_jobs: int | None = None
+    drain: bool = False
     timing: Timing = field(default_factory=Timing)
 
 
@@ -121,7 +123,7 @@ class Assembly:
     def services(self, heartbeat: Heartbeat) -> list[Service]:
         """Return the services that run beside the finisher and the claimer."""
         state, backend, events = self.state, self._backend, self._events
-        promoter = Promoter(state, backend, self.claimer.notify, events)
+        promoter = self.promoter = Promoter(state, backend, self.claimer.notify, events)
         self.finisher.postponed = promoter.wake
         reporter = Reporter(backend, self.desk, state.clock, events)
         self.desk.note = reporter.wake

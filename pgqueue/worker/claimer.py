@@ -13,14 +13,17 @@ rest, and no more than free slots are filled from it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pgqueue.backend import Outcome, WorkerBackend
 from pgqueue.model.job import ClaimedJob
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.finisher import Finisher
+from pgqueue.worker.inquiry import Inquiry
 from pgqueue.worker.service import Service
 from pgqueue.worker.slots import Slots
 from pgqueue.worker.state import WorkerState, random_id
@@ -58,7 +61,7 @@ class Claimer(Service):
     """Fills the buffers from the ready lanes.
 
     Attributes:
-        emptied: Called when all queues were seen empty, and no transaction may have hidden a job; set by whoever drains.
+        none_ready: Asked by whoever wants to know that no queue has work.
     """
 
     name = "claimer"
@@ -86,7 +89,7 @@ class Claimer(Service):
         self._next_look = 0.0
         self._unsettled = FIRST_UNSETTLED
         self._last_take = (state.clock(), 0)
-        self.emptied: Callable[[], None] = lambda: None
+        self.none_ready = Inquiry()
 
     @property
     def pace(self) -> float:
@@ -103,6 +106,15 @@ class Claimer(Service):
         """A queue was paused: hand back what no slot has taken of it."""
         if queue in self._queues:
             self._give_back(self._buffers.drain(queue))
+
+    def look_again(self) -> None:
+        """Look at the resting queues now."""
+        self._next_look = 0.0
+        self.wake()
+
+    def status(self) -> Mapping[str, Any]:
+        """Return jobs taken by slots a second, and seconds until it looks by itself."""
+        return {"pace": round(self._pace, 1), "poll": round(max(0.0, self._next_look - self._state.clock()), 3)}
 
     async def run_once(self) -> float | None:
         """Fill the buffers, look after resting queues; return the seconds until the next round."""
@@ -134,6 +146,8 @@ class Claimer(Service):
         if claim.jobs:
             self._state.woke = self._state.clock()
             self._take_in(queue, claim.jobs)
+            if not self._state.claiming:  # told to stop or to be quiet meanwhile
+                self.hand_back()
         elif claim.paused:
             self.pause(queue)
         known.hot = known.hot or claim.more  # a notification may have come meanwhile
@@ -153,6 +167,7 @@ class Claimer(Service):
         """Look at all resting queues; before the first time, ask for notifications."""
         resting = [queue for queue, known in self._queues.items() if not known.hot]
         unasked = [queue for queue in resting if not self._queues[queue].dozing]
+        asked = self.none_ready.asked
         try:
             if unasked:
                 await self._backend.doze(unasked, self._state.nap())
@@ -167,8 +182,8 @@ class Claimer(Service):
         for queue in view.paused:
             self.pause(queue)
         self._next_look = self._state.clock() + self._until_next_look(settled=view.settled)
-        if view.settled and not view.ready and len(resting) == len(self._queues):
-            self.emptied()
+        if not view.ready and len(resting) == len(self._queues):
+            self.none_ready.answer(asked)
 
     def _until_next_look(self, *, settled: bool) -> float:
         poll = self._state.poll() * random.uniform(0.75, 1.0)
@@ -204,15 +219,19 @@ class Claimer(Service):
         if self._finisher.is_behind or self._buffers.closed:
             return
         wanted = self._slots.free + min(MOST_AHEAD, int(self._pace * AHEAD_SECONDS))
-        if self._state.most_jobs is not None:
-            wanted = min(wanted, self._state.most_jobs - self._buffers.taken)
+        wanted = min(wanted, self._allowed())
         self._slots.low_water = wanted // 2
         for queue, part in self._parts(wanted):
             waiting = self._buffers.waiting(queue)
             if part > 0 and waiting <= part // 2:
-                room = self._buffers.room(queue, part - waiting)
+                room = min(self._buffers.room(queue, part - waiting), self._allowed())
                 if room > 0:
                     yield queue, min(room, self._queues[queue].largest)
+
+    def _allowed(self) -> int:
+        """Return how many more jobs may be taken: in the life of this worker, and none once it is told to take no more."""
+        most = self._state.most_jobs if self._state.claiming else 0
+        return sys.maxsize if most is None else most - self._buffers.taken - self._buffers.size - self._suspects.size
 
     def _parts(self, wanted: int) -> Iterator[tuple[str, int]]:
         """Yield how many jobs of each hot queue may be ahead."""

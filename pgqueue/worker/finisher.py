@@ -7,7 +7,8 @@ named as emptied only after all its jobs were answered done or lost, so in a lat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pgqueue.backend import Answer, Outcome, WorkerBackend
 from pgqueue.model.errors import InvalidPayload
@@ -52,6 +53,10 @@ class Finisher(Service):
     def is_done(self) -> bool:
         """Whether all is written, also that the leases are empty."""
         return not self._pending and not self._unsettled and not self._state.holdings.emptied
+
+    def status(self) -> Mapping[str, Any]:
+        """Return how many outcomes wait to be written."""
+        return {"pending": len(self._pending)}
 
     def add(self, outcome: Outcome) -> None:
         """Write an outcome soon."""

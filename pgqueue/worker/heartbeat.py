@@ -55,6 +55,11 @@ class Heartbeat:
         """Begin to beat."""
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def wake(self) -> None:
         """Beat now."""
         self._due.set()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pgqueue.backend import WorkerBackend
 from pgqueue.telemetry.events import Events
+from pgqueue.worker.inquiry import Inquiry
 from pgqueue.worker.service import Service
 from pgqueue.worker.state import WorkerState
 
@@ -19,6 +20,9 @@ class Promoter(Service):
 
     Args:
         found: Called with each queue that got jobs.
+
+    Attributes:
+        none_due: Asked by whoever wants to know that no job is due.
     """
 
     name = "promoter"
@@ -31,9 +35,11 @@ class Promoter(Service):
         self._backend = backend
         self._found = found
         self._queues = tuple(state.weights)
+        self.none_due = Inquiry()
 
     async def run_once(self) -> float | None:
         """Promote what is due; return the seconds until more is, or until the next poll."""
+        asked = self.none_due.asked
         agenda = await self._backend.agenda(self._queues)
         progress = False
         for queue in sorted(agenda.due):
@@ -43,5 +49,6 @@ class Promoter(Service):
             progress = progress or promotion.more or promotion.moved > 0
         if agenda.due:
             return 0 if progress else LOCKED_PAUSE
+        self.none_due.answer(asked)
         poll = self._state.poll() * random.uniform(0.75, 1.0)
         return poll if agenda.next_in is None else min(poll, max(0.0, agenda.next_in))

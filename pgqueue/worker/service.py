@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Mapping
+from typing import Any
 
 from pgqueue.telemetry.events import Events
 
@@ -40,6 +42,15 @@ class Service:
     async def run_once(self) -> float | None:
         """Do one round; return the seconds until the next, None to wait until woken."""
         raise NotImplementedError
+
+    def status(self) -> Mapping[str, Any]:
+        """Return what is worth knowing of it now, in values that JSON has; asked from other threads too."""
+        return {}
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was started and still runs."""
+        return self._task is not None and not self._task.done()
 
     @property
     def is_being_cancelled(self) -> bool:

@@ -1,4 +1,4 @@
-"""The worker as a whole: wires its services, and stops them in stated phases.
+"""The worker as a whole: wires its services, starts them, and stops them in stated phases.
 
 Stop: no more claims, and what no slot has taken goes back -> running jobs may end until the soft deadline -> the others are
 cancelled and go back, at no cost to their attempts -> outcomes are written -> the worker signs off.
@@ -7,8 +7,7 @@ cancelled and go back, at no cost to their attempts -> outcomes are written -> t
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Coroutine
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -19,12 +18,16 @@ from pgqueue.model.payloads import Payloads
 from pgqueue.tasks import Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.assembly import Assembly, Plan
-from pgqueue.worker.heartbeat import Heartbeat
-from pgqueue.worker.service import Service
+from pgqueue.worker.beacon import Beacon
+from pgqueue.worker.ending import Ending
+from pgqueue.worker.observed import Follower
+from pgqueue.worker.outlook import Outlook
+from pgqueue.worker.shutdown import Shutdown
+from pgqueue.worker.signals import Signals
 
 EXIT_CLEAN = 0
 EXIT_FORCED = 3
-UNWIND_SECONDS = 2.0
+EXIT_EXHAUSTED = 5
 
 
 class Worker:
@@ -35,6 +38,9 @@ class Worker:
         completer: Ends jobs in their handlers' own transactions.
         payloads: How arguments are read and results stored.
         deps: Handed to handlers as ``ctx.deps``.
+
+    Attributes:
+        outlook: How it is, for those who watch it.
     """
 
     def __init__(
@@ -65,11 +71,16 @@ class Worker:
             clock=clock,
             exhausted=self._exhausted,
         )
-        self.state, self.slots = parts.state, parts.slots
-        self._finisher, self._claimer, self._identity = parts.finisher, parts.claimer, parts.identity
-        self._heartbeat: Heartbeat | None = None
-        self._services: list[Service] = []
-        self._hurry = asyncio.Event()
+        self.state, self.slots, self._claimer = parts.state, parts.slots, parts.claimer
+        self.outlook = Outlook(parts.state, parts.buffers, parts.slots)
+        self._shutdown = Shutdown(parts, backend, self.events)
+        self._ending = Ending(parts, self.request_stop, self.events)
+        self._ending.draining = plan.drain
+        self._beacon = Beacon(self.outlook, self.events)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told, self._stopped = asyncio.Event(), asyncio.Event()
+        self._code = EXIT_CLEAN
+        self._forced = 0
 
     async def start(self) -> None:
         """Register, then take jobs.
@@ -79,66 +90,117 @@ class Worker:
             SchemaError: It is not migrated.
             ConfigurationError: It is a copy that nobody adopted, or this worker was started before.
         """
-        if self._heartbeat is not None:
+        if self.outlook.heartbeat is not None:
             raise ConfigurationError("This worker was started before.", "Make another with pgq.worker().")
+        self._loop, began = asyncio.get_running_loop(), self.state.clock()
         try:
-            await self._identity.register(self.state.info)
+            await self._parts.identity.register(self.state.info)
         except BaseException:
             await self._backend.close()
             raise
-        self._heartbeat = self._parts.heartbeat()
-        self._heartbeat.start()
+        heartbeat = self.outlook.heartbeat = self._parts.heartbeat()
+        heartbeat.start()
         await self._parts.children.start(self._registry)
         self.slots.start()
-        self._services = self._parts.services(self._heartbeat)
-        for service in (self._finisher, self._claimer, *self._services):
+        self.outlook.services = [self._parts.finisher, self._claimer, *self._parts.services(heartbeat)]
+        if self._ending.is_wanted:
+            self.outlook.services.append(self._ending)
+        for service in (*self.outlook.services, self._beacon):
             service.start()
-        info = self.state.info
-        self.events.emit(
-            "worker.started", worker=info.name, id=info.id, queues=",".join(info.queues), concurrency=info.concurrency
-        )
-        for queue in info.queues:
-            if queue not in self._registry.queues():
-                self.events.emit("queue.no_task", queue=queue, hint="no task names this queue; is it spelled right?")
+        self.state.turned = self.state.clock()
+        self.outlook.stage = "started"
+        self._tell_of_the_start(self.state.turned - began)
 
-    async def stop(self) -> int:
-        """Stop in phases; return 0 when every job ended by itself, 3 when some had to be cancelled."""
-        self.events.emit("worker.stopping", worker=self.state.info.name, running=len(self.slots.running))
-        self.state.claiming = False
-        self._claimer.hand_back()
-        await self._within(self.state.timing.hard_stop, self._claimer.stop())
-        self._claimer.hand_back()  # what a claim under way has brought since
-        forced = await self._end_jobs()
-        self._claimer.hand_back()  # what one brought that did not answer in time
-        await self._within(self.state.timing.hard_stop, self._sign_off())
-        self.events.emit("worker.stopped", worker=self.state.info.name, released=forced)
-        return EXIT_FORCED if forced else EXIT_CLEAN
+    async def run(self) -> int:
+        """Run until TERM or INT, or until it ends by itself; stop in phases; return the exit code.
 
-    def _exhausted(self) -> None:
-        """Too many threads are left behind: make room for a fresh process."""
+        A second signal cancels what runs, a third one ends the process at once. TSTP makes it quiet, CONT ends that. In
+        another thread than the main one, signals are left alone.
+
+        Raises:
+            BackendUnavailable, SchemaError, ConfigurationError: As for ``start``.
+        """
+        self._loop = asyncio.get_running_loop()
+        with Signals((self.request_stop, self.hurry), self.quiet, self.resume):
+            if not await self._starts_unless_told():
+                return self._code
+            return await self._stop_when_told()
+
+    async def drain(self) -> int:
+        """Work until nothing is ready or due in the queues that it serves, then stop; return the exit code.
+
+        Jobs for later do not hold it up, nor do those that other workers run, nor paused queues. Starts it, if need be.
+
+        Raises:
+            BackendUnavailable, SchemaError, ConfigurationError: As for ``start``.
+        """
+        self._ending.draining = True
+        if self.outlook.heartbeat is None:
+            await self.start()
+        elif self._ending not in self.outlook.services:
+            self.outlook.services.append(self._ending)
+            self._ending.start()
+        return await self._stop_when_told()
+
+    def request_stop(self, code: int = EXIT_CLEAN) -> None:
+        """Take no more jobs, and let ``run`` stop and return this code; from any thread.
+
+        Args:
+            code: 0: as the stop goes, 0 or 3.
+        """
+        if self._loop is None:
+            self._note_stop(code)
+        else:
+            with suppress(RuntimeError):  # the event loop is gone, and the worker with it
+                self._loop.call_soon_threadsafe(self._note_stop, code)
+
+    def quiet(self) -> None:
+        """Take no more jobs and hand back those that wait; running ones go on. ``resume`` ends it, or a stop."""
+        if self.state.claiming:
+            self._shutdown.take_no_more()
+            self.events.emit("worker.quiet", worker=self.state.info.name, running=len(self.slots.running))
+            self._beacon.wake()
+
+    def resume(self) -> None:
+        """Take jobs again after ``quiet``."""
+        if not (self.state.claiming or self._told.is_set()):
+            self.state.claiming = True
+            self._claimer.notify()
+            self.events.emit("worker.resumed", worker=self.state.info.name)
+            self._beacon.wake()
 
     def hurry(self) -> None:
         """End the soft phase of a stop now."""
-        self._hurry.set()
+        self._shutdown.hurry()
 
-    async def run(self) -> int:
-        """Run until TERM or INT, stop in phases (a second signal cancels at once); return the exit code."""
-        loop, told = asyncio.get_running_loop(), asyncio.Event()
+    async def stop(self) -> int:
+        """Stop in phases; return 0 when every job ended by itself, 3 when some had to be cancelled.
 
-        def tell() -> None:
-            if told.is_set():
-                self.hurry()
-            told.set()
+        A second call waits for the first one.
+        """
+        self._note_stop(EXIT_CLEAN)
+        if self.outlook.stage == "started":
+            self.outlook.stage = "stopping"
+            try:
+                await self._stop()
+            finally:
+                self.outlook.stage = "stopped"
+                self._stopped.set()
+        elif self.outlook.stage == "stopping":
+            await self._stopped.wait()
+        return EXIT_FORCED if self._forced else EXIT_CLEAN
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, tell)
-        try:
-            await self.start()
-            await told.wait()
-            return await self.stop()
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+    def follow_with(self, follower: Follower, every: float | None = None) -> None:
+        """Tell a follower how this worker is, each second and when something changes.
+
+        Args:
+            every: Seconds, where a second is too long.
+        """
+        self._beacon.add(follower, every)
+
+    def status(self) -> dict[str, Any]:
+        """Say all that is known of it, in values that JSON has; from any thread."""
+        return self.outlook.status()
 
     async def __aenter__(self) -> Worker:
         await self.start()
@@ -149,39 +211,51 @@ class Worker:
     ) -> None:
         await self.stop()
 
-    async def _end_jobs(self) -> int:
-        """Let running jobs end until the soft deadline, then cancel; return how many were cancelled."""
-        ended = asyncio.create_task(self.slots.stop())
-        hurried = asyncio.create_task(self._hurry.wait())
-        await asyncio.wait({ended, hurried}, timeout=self.state.timing.soft_stop, return_when=asyncio.FIRST_COMPLETED)
-        hurried.cancel()
-        forced = self.slots.running
-        for slot in forced:
-            slot.cancel("stop")
-        await asyncio.wait({ended}, timeout=UNWIND_SECONDS)
-        ended.cancel()
-        return len(forced)
+    def _exhausted(self) -> None:
+        """Too many threads are left behind: make room for a fresh process."""
+        self.request_stop(EXIT_EXHAUSTED)
 
-    async def _sign_off(self) -> None:
-        """Write the last outcomes, end the services, leave. What cannot be written is rescued by whoever sweeps."""
-        await self._finisher.drain(self.state.timing.hard_stop)
-        self._identity.stop()
-        await self._parts.children.stop()
-        for service in self._services:
-            await service.cancel()
-        assert self._heartbeat is not None
-        await self._heartbeat.stop()
+    def _tell_of_the_start(self, seconds: float) -> None:
+        info = self.state.info
+        self.events.emit(
+            "worker.started", worker=info.name, id=info.id, queues=",".join(info.queues), concurrency=info.concurrency
+        )
+        for queue in info.queues:
+            if queue not in self._registry.queues():
+                self.events.emit("queue.no_task", queue=queue, hint="no task names this queue; is it spelled right?")
+        self.events.emit("worker.ready", worker=info.name, seconds=round(seconds, 3))
+
+    async def _starts_unless_told(self) -> bool:
+        """Start; False when a stop was asked for before that was done."""
+        starting, told = asyncio.create_task(self.start()), asyncio.create_task(self._told.wait())
         try:
-            await self._backend.leave()
-        except Exception as error:  # noqa: BLE001 - told; whoever sweeps does it for us
-            self.events.tell_failure("leave", error)
+            await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._backend.close()
+            told.cancel()
+            starting.cancel()  # nothing, if it is done
+        await asyncio.wait({starting})
+        if starting.cancelled():
+            return False
+        starting.result()
+        return True
 
-    async def _within(self, seconds: float, work: Coroutine[Any, Any, None]) -> None:
-        """Wait for work with the database; if it does not answer in time, cut the connections, which ends the work."""
-        task = asyncio.create_task(work)
-        await asyncio.wait({task}, timeout=seconds + UNWIND_SECONDS)
-        if not task.done():
-            self._backend.sever()
-            await asyncio.wait({task}, timeout=UNWIND_SECONDS)
+    async def _stop_when_told(self) -> int:
+        await self._told.wait()
+        code = await self.stop()
+        return self._code or code
+
+    def _note_stop(self, code: int) -> None:
+        self._code = self._code or code
+        self._shutdown.take_no_more()
+        self._told.set()
+
+    async def _stop(self) -> None:
+        heartbeat = self.outlook.heartbeat
+        assert heartbeat is not None
+        self.events.emit("worker.stopping", worker=self.state.info.name, running=len(self.slots.running))
+        self._beacon.tell()
+        await self._shutdown.end_claims()
+        self._forced = await self._shutdown.end_jobs()
+        await self._shutdown.sign_off(self.outlook.services, heartbeat)
+        await self._beacon.cancel()
+        self.events.emit("worker.stopped", worker=self.state.info.name, released=self._forced)
