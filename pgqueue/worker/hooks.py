@@ -54,17 +54,20 @@ class HookRunner:
         return bool(_of(task.hooks, kind) or _of(self._registry.hooks, kind))
 
     async def run(self, kind: HookKind, task: Declaration, context: JobContext[Any], value: object) -> None:
-        """Call the hooks one after the other. A cancel of the slot ends them and nothing else: the run had ended before.
+        """Call the hooks one after the other.
 
         Args:
             value: The error, or what the handler returned.
+
+        Raises:
+            CancelledError: The slot was cancelled, and with it the hook; those after it are not called.
         """
         for hook in (*_of(task.hooks, kind), *_of(self._registry.hooks, kind)):
             try:
                 error = await self._run_one(hook, context, value)
             except asyncio.CancelledError:
                 self._tell(hook, task, context, TimeoutError("The worker stopped, or took the job back, meanwhile."))
-                return
+                raise
             if error is not None:
                 self._tell(hook, task, context, error)
 

@@ -197,7 +197,7 @@ async def test_a_hook_over_its_time_is_left_and_the_next_one_is_called() -> None
     stage.threads.stop()
 
 
-async def test_a_cancel_of_the_slot_ends_the_hooks_and_not_the_slot(stage: Stage) -> None:
+async def test_a_cancel_of_the_slot_cancels_its_hook_and_is_told(stage: Stage) -> None:
     entered, cancelled, called = asyncio.Event(), asyncio.Event(), list[str]()
 
     @stage.task.on_success
@@ -212,7 +212,8 @@ async def test_a_cancel_of_the_slot_ends_the_hooks_and_not_the_slot(stage: Stage
     slot = asyncio.create_task(stage.run("success"))
     await entered.wait()
     slot.cancel()
-    await slot
+    with pytest.raises(asyncio.CancelledError):
+        await slot
     await cancelled.wait()
     assert called == []
     assert "meanwhile" in stage.failures()[0]

@@ -33,9 +33,9 @@ def job_of(
     number: int, queue: str = "default", *, lease: int = 7, run: int = 1, attempt: int = 0, max_retries: int = 25
 ) -> ClaimedJob:
     """Return a claimed job."""
-    return ClaimedJob(
-        number, run, attempt, 0, max_retries, 1000, "note", "{}", None, None, datetime.now(UTC), False, lease, queue
-    )
+    enqueued = datetime.now(UTC)
+    head = (number, run, attempt, 0, max_retries, 1000, "note", "{}")
+    return ClaimedJob(*head, None, None, enqueued, False, None, None, lease, queue)
 
 
 def outcome_of(number: int, lease: int = 7, verdict: Verdict = "succeeded") -> Outcome:
