@@ -26,11 +26,17 @@ def load(name: str) -> PgQueue[object]:
         found = getattr(module, attribute, None)
         if not isinstance(found, PgQueue):
             raise ConfigurationError(f"{module_name} has no PgQueue named {attribute!r}.", _choices(module))
-        return found
+        return _told_where(found, module_name)
     apps = {id(value): value for value in _apps(module).values()}
     if len(apps) != 1:
         raise ConfigurationError(f"{module_name} holds {len(apps)} PgQueue objects, not one.", _choices(module))
-    return next(iter(apps.values()))
+    return _told_where(next(iter(apps.values())), module_name)
+
+
+def _told_where(pgq: PgQueue[object], module: str) -> PgQueue[object]:
+    """Let child processes begin with the module that the command began with: it may set up more than the application."""
+    pgq.module = module
+    return pgq
 
 
 def _apps(module: ModuleType) -> dict[str, PgQueue[object]]:

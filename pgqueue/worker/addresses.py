@@ -1,0 +1,157 @@
+"""Where a task is, so that a child process can import it: module, file where the module is a program, and name.
+
+Source of the rule for programs: multiprocessing's spawn, which imports the main file under another name, so that what
+stands below ``if __name__ == "__main__"`` does not run again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import threading
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from pgqueue.model.errors import TaskError
+from pgqueue.tasks import Declaration, Task
+
+_importing = threading.local()
+
+
+class Module(NamedTuple):
+    """A module as a child imports it.
+
+    Attributes:
+        name: As in an import; empty: it cannot be imported.
+        file: Where the program is that it was run as, else None.
+    """
+
+    name: str
+    file: str | None = None
+
+
+class Address(NamedTuple):
+    """Where a task is.
+
+    Attributes:
+        function: Qualified name of its function within the module.
+        task: Name of the task.
+    """
+
+    module: Module
+    function: str
+    task: str
+
+
+def module_of_caller() -> str:
+    """Return the name of the module that called the function that calls this; empty where there is none."""
+    frame = inspect.currentframe()
+    for _ in range(2):
+        frame = None if frame is None else frame.f_back
+    return "" if frame is None else str(frame.f_globals.get("__name__", ""))
+
+
+def module_named(name: str) -> Module:
+    """Return how a child imports what is a module of this name here."""
+    if name != "__main__":
+        return Module(name)
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:  # python -m shop.worker
+        return Module(spec.name)
+    file = getattr(main, "__file__", None)
+    return Module("") if file is None else Module(Path(file).stem, str(Path(file).resolve()))
+
+
+def address_of(task: Declaration) -> Address:
+    """Return where a task is."""
+    return Address(module_named(task.function.__module__), task.function.__qualname__, task.name)
+
+
+def modules_of(tasks: Iterable[Declaration]) -> list[Module]:
+    """Return the modules to import, in order: those that make the applications, then those that declare the tasks."""
+    chosen = list(tasks)
+    homes = [module_named(task.home.module) for task in chosen if task.home is not None]
+    return [module for module in dict.fromkeys([*homes, *(address_of(task).module for task in chosen)]) if module.name]
+
+
+def load(module: Module) -> ModuleType:
+    """Import a module, of a program all but its main part.
+
+    Raises:
+        TaskError: It was typed into an interpreter.
+        Exception: Whatever importing it raises.
+    """
+    if not module.name:
+        raise TaskError(
+            "A task that was typed into an interpreter cannot be imported by a child process.",
+            "Write it into a file.",
+        )
+    _importing.now = True
+    try:
+        if module.file is None or module.name in sys.modules:
+            return importlib.import_module(module.name)
+        return _load_program(module.name, module.file)
+    finally:
+        _importing.now = False
+
+
+def check_not_importing() -> None:
+    """Refuse to start a worker from the code that a child process imports: it would start children in turn.
+
+    Raises:
+        TaskError: It does.
+    """
+    if getattr(_importing, "now", False):
+        raise TaskError(
+            "A child process imported the application, and that started a worker.",
+            'Start it below if __name__ == "__main__": in the program.',
+        )
+
+
+def _load_program(name: str, file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(loaded)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return loaded
+
+
+@cache
+def find(address: Address) -> Declaration:
+    """Import a task.
+
+    Raises:
+        TaskError: The module declares no such task.
+        Exception: Whatever importing it raises.
+    """
+    module = load(address.module)
+    there = _at(module, address.function)
+    tasks = [value for value in (there, *vars(module).values()) if isinstance(value, Task)]
+    named = next((task for task in tasks if task.name == address.task), None)
+    if named is not None:
+        return named.declaration
+    if isinstance(there, Task):  # shop/__main__.py names its tasks shop.… when it is run
+        return there.declaration
+    raise TaskError(
+        f"The module {module.__name__} holds no task {address.task!r} when a child process imports it.",
+        "Declare it at the top of the module, under a name that stays.",
+    )
+
+
+def _at(module: ModuleType, name: str) -> object:
+    """Return what stands where a function was written."""
+    found: object = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found

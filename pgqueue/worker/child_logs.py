@@ -1,0 +1,94 @@
+"""Log records of child processes: the worker logs them, so that a handler's logs look the same in all executors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from pgqueue.worker.wire import Line, Message
+
+LONGEST_LINE = 30_000  # characters of one record's message, and of its traceback
+_OWN = frozenset({*logging.makeLogRecord({}).__dict__, "taskName", "message"})
+_KEPT = ("name", "levelno", "levelname", "pathname", "filename", "module", "lineno", "funcName", "created", "msecs")
+
+
+class RelayHandler(logging.Handler):
+    """Sends log records to the worker, which logs them as its own.
+
+    Args:
+        line: To the worker.
+    """
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self._line = line
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record; from a process that a handler forked it goes to stderr."""
+        if not self._line.is_open:
+            if logging.lastResort is not None:
+                logging.lastResort.handle(record)
+            return
+        try:
+            self._line.send({"kind": "log", "record": self._as_message(record)})
+        except Exception:  # noqa: BLE001 - as the standard handlers do
+            self.handleError(record)
+
+    def _as_message(self, record: logging.LogRecord) -> Message:
+        trace = record.exc_text
+        if trace is None and record.exc_info and record.exc_info[0] is not None:
+            trace = logging.Formatter().formatException(record.exc_info)
+        facts = {name: _scalar(value) for name, value in record.__dict__.items() if name not in _OWN}
+        return {
+            **{name: getattr(record, name) for name in _KEPT},
+            "msg": record.getMessage()[:LONGEST_LINE],
+            "exc_text": None if trace is None else trace[-LONGEST_LINE:],
+            "stack_info": record.stack_info,
+            "threadName": record.threadName,
+            **facts,
+        }
+
+
+def _scalar(value: Any) -> Any:
+    """Return a fact as JSON holds it; what it does not hold, as text."""
+    if isinstance(value, Mapping):
+        return {str(name): _scalar(one) for name, one in value.items()}
+    return value if isinstance(value, str | bool | int | float | None) else str(value)[:LONGEST_LINE]
+
+
+def log_here(message: Message, facts: Mapping[str, Any]) -> None:
+    """Log a child's record in this process.
+
+    Args:
+        facts: Those of the job that the child runs, added where the record says nothing of them.
+    """
+    record = logging.makeLogRecord({**facts, **message})
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
+
+
+def levels() -> dict[str, int]:
+    """Return the levels that loggers of this process have been given; of the root logger under an empty name."""
+    named = {
+        name: logger.level
+        for name, logger in list(logging.root.manager.loggerDict.items())
+        if isinstance(logger, logging.Logger) and logger.level
+    }
+    return {"": logging.root.level, **named}
+
+
+def take_over(chosen: Mapping[str, int], line: Line) -> None:
+    """Let all records of this process go to the worker, whatever handlers the application's modules have set.
+
+    Args:
+        chosen: Levels by name.
+    """
+    for logger in list(logging.root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            logger.handlers.clear()
+            logger.propagate = True
+    logging.root.handlers[:] = [RelayHandler(line)]
+    for name, level in chosen.items():
+        logging.getLogger(name or None).setLevel(level)

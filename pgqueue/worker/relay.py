@@ -1,0 +1,113 @@
+"""A run in a child process: what its handler asks for goes over the line to the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any
+
+from pgqueue.model.conversion import reason, short
+from pgqueue.model.errors import HandleError, InvalidPayload
+from pgqueue.model.job import ClaimedJob
+from pgqueue.model.payload import CallShape
+from pgqueue.model.payloads import Payloads
+from pgqueue.worker.run import checked, logger_of
+from pgqueue.worker.wire import Line, Message, error_of
+
+
+class ChildRun:
+    """The run of a job as its handler sees it in a child process; implements ``tasks.Run``.
+
+    Args:
+        order: The worker's message that handed the job out.
+        job: Its job.
+        shape: The task's signature.
+        payloads: How results are stored.
+        line: To the worker.
+    """
+
+    def __init__(self, order: Message, job: ClaimedJob, shape: CallShape, payloads: Payloads, line: Line) -> None:
+        self.turn: int = order["turn"]
+        self.job = job
+        self.resumed: Any = order["resumed"]
+        self.deadline = datetime.fromisoformat(order["deadline"])
+        self.logger = logger_of(job)
+        self.cancelled = False
+        self._shape = shape
+        self._payloads = payloads
+        self._line = line
+        self._calls: dict[int, Future[None]] = {}
+        self._numbers = itertools.count(1)
+
+    def progress(self, done: float | None, note: str | None) -> None:
+        """Note how far it is."""
+        checked(self.job, done, note)
+        self._line.send({"kind": "progress", "turn": self.turn, "done": done, "note": note})
+
+    def result(self, value: Any) -> None:
+        """Keep a result, whatever becomes of the run."""
+        text = self._payloads.result(self._shape, value)
+        self._line.send({"kind": "result", "turn": self.turn, "text": text})
+
+    def checkpoint(self, value: Any) -> None:
+        """Store where a later run may go on; the worker answers when it is durable."""
+        if _is_in_a_loop():
+            raise HandleError(
+                "checkpoint() would block the event loop that runs here.", "Write: await ctx.acheckpoint(...)."
+            )
+        self._ask("checkpoint", value).result()
+
+    async def acheckpoint(self, value: Any) -> None:
+        """As ``checkpoint``."""
+        await asyncio.wrap_future(self._ask("checkpoint", value))
+
+    def complete(self, handle: object, bind: object, result: Any) -> None:
+        """End the job in the handle's transaction."""
+        raise _not_yet()
+
+    async def acomplete(self, handle: object, bind: object, result: Any) -> None:
+        """As ``complete``."""
+        raise _not_yet()
+
+    def answer(self, message: Message) -> None:
+        """Take the worker's answer to a call."""
+        call = self._calls.pop(message["call"], None)
+        if call is not None and call.set_running_or_notify_cancel():
+            if message["error"] is None:
+                call.set_result(None)
+            else:
+                call.set_exception(error_of(message["error"]))
+
+    def _ask(self, kind: str, value: Any) -> Future[None]:
+        number, call = next(self._numbers), Future[None]()
+        self._calls[number] = call
+        self._line.send({"kind": kind, "turn": self.turn, "call": number, "value": _plain(value)})
+        return call
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can carry to the worker, which checks what may be stored."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidPayload(
+            f"The checkpoint {short(value)} is no JSON ({reason(error)}).", "Pass what JSON can hold."
+        ) from None
+    return value
+
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _not_yet() -> HandleError:
+    return HandleError(
+        "A job cannot be completed in a child process's transaction yet.", 'Use executor="loop" or executor="thread".'
+    )
