@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from pgqueue import (
     AsyncTask,
+    Exponential,
     GiveUp,
     Job,
     JobContext,
@@ -58,6 +59,21 @@ async def nothing() -> None:
 @pgq.task(context=True, executor="thread")
 def resize(context: JobContext, path: str, quality: int = 80) -> bytes:
     return f"{context.id}{path}{quality}".encode()
+
+
+@send.on_success
+def sent(context: JobContext[None], result: str) -> None: ...
+
+
+@send.on_dead
+async def unsent(context: JobContext[None], error: BaseException) -> int:
+    return context.attempt
+
+
+send.on_retry(lambda context, error: print(context.id, error))
+patient = RetryPolicy(retry_on=(OSError,), uncounted=[TimeoutError], backoff=Exponential("2s", most="1h"))
+by_function = RetryPolicy(delay=lambda retried, error: timedelta(seconds=retried), jitter=0.5)
+assert_type(send.using(expires_in="1h", deadline=datetime.now(UTC)).enqueue(1), Job[str])
 
 
 @injected.task(context=True, name="greet")

@@ -7,7 +7,8 @@ Those given to ``wrong`` are made at run time too, where each must end in one cl
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
 import psycopg
 from sqlalchemy import Connection
@@ -70,11 +71,17 @@ wrong(lambda: pgq.task(priority="high")(some_function))  # expect error
 wrong(lambda: pgq.task(queue=5)(some_function))  # expect error
 wrong(lambda: RetryPolicy(max_retries="3"))  # expect error
 wrong(lambda: RetryPolicy(give_up_on=(5,)))  # expect error
+wrong(lambda: RetryPolicy(retry_on=OSError))  # expect error
+wrong(lambda: RetryPolicy(backoff="2s"))  # expect error
+wrong(lambda: RetryPolicy(delay=lambda retried: 5))  # expect error
+wrong(lambda: send.on_dead(lambda context: None))  # expect error
+wrong(lambda: send.using(expires_at="1h"))  # expect error
 wrong(lambda: pgq.worker(weights=["default"]))  # expect error
 
 
 def called_with_the_context() -> None:
-    context = JobContext("1", "resize", "default", 1, 1, 1, datetime.now(UTC), {}, (), None)
+    nobody: Any = None
+    context = JobContext[None](nobody)
     resize.enqueue(context, "/a.png")  # expect error
 
 
