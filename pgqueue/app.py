@@ -287,6 +287,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         concurrency: int = 100,
         children: int | None = None,
         max_jobs: int | None = None,
+        drain: bool = False,
         stop_timeout: Duration = "30s",
     ) -> Worker:
         """Return a worker, to be entered with ``async with`` or run with ``await worker.run()``.
@@ -299,6 +300,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
             concurrency: Jobs that run at the same time.
             children: Most child processes, for tasks with executor="process"; one a core.
             max_jobs: After so many jobs no more are taken, and a worker that runs as a program stops.
+            drain: Whether a worker that runs as a program stops when nothing is ready or due.
             stop_timeout: How long running jobs may go on when the worker stops.
 
         Raises:
@@ -314,6 +316,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
             limits=check_limits(limits, served),
             children=check_children(children),
             most_jobs=check_most_jobs(max_jobs),
+            drain=drain,
             timing=timing_of(stop_timeout),
         )
         return Worker(

@@ -59,9 +59,10 @@ class HealthServer:
         self._thread = threading.Thread(target=self._server.serve_forever, name="pgqueue health", daemon=True)
 
     @property
-    def port(self) -> int:
-        """The port; 0 lets the system choose one."""
-        return int(self._server.server_address[1])
+    def address(self) -> str:
+        """Where it listens; port 0 lets the system choose one."""
+        host, port = map(str, self._server.server_address[:2])
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def __enter__(self) -> HealthServer:
         self._thread.start()
@@ -93,11 +94,10 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     timeout = _PATIENCE
     server_version, sys_version = "pgqueue", ""
-    server: _Server
 
     def do_GET(self) -> None:
         """Answer."""
-        seen, path = self.server.seen, self.path.partition("?")[0]
+        seen, path = self._seen, self.path.partition("?")[0]
         if path == "/":
             self._answer(HTTPStatus.OK, {"live": seen.is_live, "ready": seen.is_ready, **seen.status()})
         elif path == "/live":
@@ -111,12 +111,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer without a body."""
         self.do_GET()
 
+    @property
+    def _seen(self) -> Observed:
+        assert isinstance(self.server, _Server)
+        return self.server.seen
+
     def log_message(self, format: str, *args: object) -> None:
         """A probe every second is no news."""
 
     def _answer_yes_or_no(self, name: str, *, yes: bool) -> None:
         status = HTTPStatus.OK if yes else HTTPStatus.SERVICE_UNAVAILABLE
-        self._answer(status, {name: yes, "status": self.server.seen.summary()})
+        self._answer(status, {name: yes, "status": self._seen.summary()})
 
     def _answer(self, status: HTTPStatus, value: Mapping[str, Any]) -> None:
         body = json.dumps(value, indent=2).encode() + b"\n"

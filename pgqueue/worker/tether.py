@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping, MutableMapping
 
-from pgqueue.worker.notifier import Notifier
+from pgqueue.worker.notifier import Notifier, watchdog_seconds
 
 VARIABLE = "PGQUEUE_TETHER"
 _MOST_BYTES = 4096
@@ -32,11 +32,13 @@ class Tether:
 
     Attributes:
         notifier: Tells the parent how the worker is.
+        every: Within how many seconds it has to; None: a second will do.
     """
 
-    def __init__(self, notices: int, words: int) -> None:
+    def __init__(self, notices: int, words: int, watchdog: float | None) -> None:
         for descriptor in (notices, words):
             os.set_inheritable(descriptor, False)  # what handlers start must not hold them
+        self.every = None if watchdog is None else watchdog / 2
         self.notifier = Notifier(socket.socket(fileno=notices), with_facts=True)
         self._words = words
         self._rest = b""
@@ -48,7 +50,7 @@ class Tether:
         if ends is None:
             return None
         notices, words = map(int, ends.split(","))
-        return cls(notices, words)
+        return cls(notices, words, watchdog_seconds(environment))
 
     def obey(self, verbs: Mapping[str, Callable[[], None]]) -> None:
         """Do what the parent says, from now on, on the running event loop; when it is gone, as if it had said stop."""
