@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import update_wrapper
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from pgqueue.binding import Binding, LazyProducer
 from pgqueue.inspect.inspector import Inspector, check_id
@@ -15,10 +14,7 @@ from pgqueue.model.codecs import Codec
 from pgqueue.model.conversion import short
 from pgqueue.model.durations import Duration
 from pgqueue.model.errors import InvalidArguments
-from pgqueue.model.options import JobOptions
 from pgqueue.model.payloads import Payloads
-from pgqueue.model.retry import RetryPolicy
-from pgqueue.model.unique import Unique
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.inspection import PostgresInspection
 from pgqueue.postgres.migrate import migrate
@@ -29,20 +25,15 @@ from pgqueue.tasks import (
     AsyncHandle,
     AsyncQueue,
     D,
-    Declare,
-    DeclareWithContext,
-    Executor,
     Handle,
     HandledQueue,
     Job,
-    P,
     Registry,
     SyncHandle,
     SyncQueue,
-    Task,
-    declare,
     need_tasks,
 )
+from pgqueue.tasks.declaring import Declaring
 from pgqueue.telemetry.events import Events
 from pgqueue.telemetry.logs import log
 from pgqueue.version import __version__
@@ -62,7 +53,7 @@ from pgqueue.worker.supervisor import Worker
 R = TypeVar("R")
 
 
-class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
+class PgQueue(SyncQueue, AsyncQueue, Declaring[D]):
     """Background jobs on PostgreSQL.
 
     Args:
@@ -110,6 +101,7 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
         self._schema = schema
         self._deps = deps
         self._tasks = Registry()
+        self._home = self
         self.events = Events()
         self.events.subscribe(log)
         self._payloads = Payloads(codec, codecs)
@@ -156,81 +148,6 @@ class PgQueue(SyncQueue, AsyncQueue, Generic[D]):
     def inspector(self) -> Inspector:
         """The read side and the operator's verbs."""
         return Inspector(PostgresInspection(self.settings))
-
-    @overload
-    def task(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
-    @overload
-    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
-    @overload
-    def task(
-        self,
-        /,
-        *,
-        context: Literal[True],
-        name: str | None = ...,
-        queue: str | None = ...,
-        priority: int | None = ...,
-        retry: RetryPolicy | None = ...,
-        timeout: Duration | None = ...,
-        unique: bool | Unique | None = ...,
-        executor: Executor | None = ...,
-    ) -> DeclareWithContext[D]: ...
-    @overload
-    def task(
-        self,
-        /,
-        *,
-        context: Literal[False] = ...,
-        name: str | None = ...,
-        queue: str | None = ...,
-        priority: int | None = ...,
-        retry: RetryPolicy | None = ...,
-        timeout: Duration | None = ...,
-        unique: bool | Unique | None = ...,
-        executor: Executor | None = ...,
-    ) -> Declare: ...
-    def task(
-        self,
-        function: Any = None,
-        /,
-        *,
-        context: bool = False,
-        name: str | None = None,
-        queue: str | None = None,
-        priority: int | None = None,
-        retry: RetryPolicy | None = None,
-        timeout: Duration | None = None,
-        unique: bool | Unique | None = None,
-        executor: Executor | None = None,
-    ) -> Any:
-        """Declare a function as a task.
-
-        Args:
-            context: Whether its first parameter is the JobContext, which callers do not pass.
-            name: Under which jobs are stored; its module and qualified name.
-            queue: Where its jobs go; "default".
-            priority: 0 to 9, higher is served first; 0.
-            retry: How often and when it is tried again; 25 retries on Asynq's formula.
-            timeout: Longest time of an attempt; 30 minutes.
-            unique: Whether calls with the same arguments share a key, and how; see ``Unique``.
-            executor: "loop" for an async def, "thread" for a def.
-
-        Raises:
-            TaskError: It is no plain function, its name is taken, or the executor does not fit.
-            InvalidOption: An option is out of range.
-        """
-        options = {"queue": queue, "priority": priority, "timeout": timeout, "unique": unique}
-
-        def decorate(chosen: Callable[..., Any]) -> Task[..., Any]:
-            declaration = declare(
-                chosen, name=name, options=options, retry=retry, executor=executor, context=context, home=self
-            )
-            self._tasks.add(declaration)
-            task: Task[..., Any] = Task(declaration, self._producer, JobOptions())
-            update_wrapper(task, chosen)  # its name and documentation are the function's
-            return task
-
-        return decorate if function is None else decorate(function)
 
     @overload
     def using(self, handle: AsyncHandle, /, *, bind: Any = ...) -> AsyncQueue: ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from inspect import Parameter
@@ -15,19 +14,13 @@ from pgqueue.model.annotations import fits, shown
 from pgqueue.model.conversion import Converter, Misfit, reason, short, wrong_type
 from pgqueue.model.converters import FLOAT, converter_of
 from pgqueue.model.errors import InvalidArguments, InvalidOption, InvalidPayload, SignatureMismatch, TaskError
+from pgqueue.model.writing import write_json
 
 _read = json.JSONDecoder().raw_decode
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 LARGEST_PAYLOAD = 1024 * 1024
 LARGEST_RESULT = 64 * 1024
-DEEPEST_PAYLOAD = 200  # levels of lists and objects; a worker's stack must have room to read them
 
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-_TEXT_OR_LARGE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9.]+e\+[0-9]+')
-_BOUNDS = (
-    f"Pass finite numbers of at most 4300 digits, text without lone surrogates, and at most {DEEPEST_PAYLOAD} levels."
-)
 _CONVERTED = "datetime, UUID, Decimal, bytes, an enum, a dataclass or a model"
 
 
@@ -92,7 +85,7 @@ class CallShape:
         if self._converters:
             for name in self._converters.keys() & arguments.keys():
                 arguments[name] = self._written(name, arguments[name])
-        return _json(arguments, self.name, "the arguments", LARGEST_PAYLOAD, self._remedy)
+        return write_json(arguments, self.name, "the arguments", LARGEST_PAYLOAD, self._remedy)
 
     def _bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, defaults: bool) -> dict[str, Any]:
         """Bind a call. Most are plain and complete; ``Signature.bind`` takes a third of an enqueue, so it is for the others."""
@@ -131,13 +124,7 @@ class CallShape:
             SignatureMismatch: The stored object has other parameters than the signature as it is now.
             InvalidArguments: A value is not what the signature says, or the object cannot be read.
         """
-        try:
-            stored: dict[str, Any] = _read(text)[0]  # jsonb as text has no space around it
-        except (ValueError, RecursionError) as error:  # written by SQL: a number of 4301 digits, 1000 lists in lists
-            raise InvalidArguments(
-                f"{self.name}: the stored arguments cannot be read ({reason(error)}).",
-                "Cancel the job and enqueue it with arguments that JSON and Python can hold.",
-            ) from None
+        stored = self.read(text)
         if not self._required <= stored.keys() <= self._names:
             raise self._mismatch(stored)
         if self._converts:
@@ -150,6 +137,21 @@ class CallShape:
                 variadic = parameter.kind is Parameter.VAR_POSITIONAL
                 bound.arguments[name] = tuple(stored[name]) if variadic else stored[name]
         return bound.args, bound.kwargs
+
+    def read(self, text: str) -> dict[str, Any]:
+        """Return the stored arguments as JSON holds them.
+
+        Raises:
+            InvalidArguments: They cannot be read.
+        """
+        try:
+            stored: dict[str, Any] = _read(text)[0]  # jsonb as text has no space around it
+        except (ValueError, RecursionError) as error:  # written by SQL: a number of 4301 digits, 1000 lists in lists
+            raise InvalidArguments(
+                f"{self.name}: the stored arguments cannot be read ({reason(error)}).",
+                "Cancel the job and enqueue it with arguments that JSON and Python can hold.",
+            ) from None
+        return stored
 
     def _mismatch(self, stored: Mapping[str, Any]) -> SignatureMismatch:
         """Return what is said of parameters that this version has not, or needs and was not given."""
@@ -181,7 +183,7 @@ class CallShape:
             except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything
                 problem = _told(self.name, "the result", value, error)
                 raise InvalidPayload(problem, "Return what the task's annotation says.") from None
-        return _json(value, self.name, "the result", LARGEST_RESULT, _remedy_of_result)
+        return write_json(value, self.name, "the result", LARGEST_RESULT, _remedy_of_result)
 
     def decode_result(self, stored: object) -> Any:
         """Return the result as the function returned it.
@@ -296,52 +298,6 @@ def _hints(function: Callable[..., Any], *, include_extras: bool = False) -> dic
             continue
         found[name] = hint
     return found
-
-
-def _json(value: Any, task: str, what: str, largest: int, remedy: Callable[[Any], str]) -> str:
-    """Write what PostgreSQL's jsonb can hold and give back as it is."""
-    try:
-        _check_tree(value, DEEPEST_PAYLOAD)
-        text = _encode(value)
-        if "e+" in text:
-            text = _TEXT_OR_LARGE.sub(_spelled, text)
-        size = len(text.encode())
-    except TypeError as error:
-        raise InvalidPayload(f"{task}: JSON cannot hold {what} ({reason(error)}).", remedy(value)) from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidPayload(f"{task}: {what} cannot be stored as JSON ({reason(error)}).", _BOUNDS) from None
-    if "\\u0000" in text and "\0" in text.replace("\\\\", "").replace("\\u0000", "\0"):
-        raise InvalidPayload(
-            f"{task}: {what} with a NUL character cannot be stored in PostgreSQL's jsonb.",
-            "Remove it.",
-        )
-    if size > largest:
-        raise InvalidPayload(
-            f"{task}: {what} of {size} bytes cannot be stored, at most {largest} can.",
-            "Store the data elsewhere and pass its key.",
-        )
-    return text
-
-
-def _spelled(found: re.Match[str]) -> str:
-    """Write a float from 1e16 on with a point, which jsonb keeps; else it comes back whole, and from 1e23 on as another."""
-    return found[0] if found[0].startswith('"') else f"{float(found[0]):.1f}"
-
-
-def _check_tree(value: object, room: int) -> None:
-    """json.dumps writes a key 1 as "1", and the handler would get another dict than the caller gave."""
-    if room < 0:
-        raise ValueError(f"nested deeper than {DEEPEST_PAYLOAD} levels, or holding itself")
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"the key {short(key)} is of type {type(key).__name__}, not str")
-            if type(item) not in _SCALARS:
-                _check_tree(item, room - 1)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            if type(item) not in _SCALARS:
-                _check_tree(item, room - 1)
 
 
 def _told(task: str, name: str, value: object, error: Exception) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from pgqueue.model.errors import ConfigurationError, TaskError
+from pgqueue.model.open_shape import OpenShape
 from pgqueue.model.options import JobOptions, check_task_name, check_whole_number
 from pgqueue.model.payload import CallShape
 from pgqueue.model.payloads import Payloads
@@ -141,6 +142,7 @@ def declare(
     context: bool,
     limit: int | None = None,
     home: Home | None = None,
+    raw: bool = False,
 ) -> Declaration:
     """Check a function and its options, and make a task of them.
 
@@ -171,14 +173,26 @@ def declare(
     return Declaration(
         name=check_task_name(f"{_module_of(function)}.{function.__qualname__}" if name is None else name),
         function=function,
-        shape=CallShape(function, context=context),
+        shape=_raw_shape(function) if raw else CallShape(function, context=context),
         options=JobOptions.of({**options, "max_retries": policy.max_retries}),
         retry=policy,
         executor=chosen,
         context=context,
         limit=None if limit is None else check_whole_number(limit, "limit", 1, 10_000, "Leave it out for no limit."),
         home=home,
+        raw=raw,
     )
+
+
+def _raw_shape(function: Callable[..., Any]) -> CallShape:
+    try:
+        inspect.signature(function).bind(None, {})
+    except TypeError as error:
+        raise TaskError(
+            f"{function.__qualname__} cannot be called with the context and a mapping ({error}).",
+            "Give it these two parameters.",
+        ) from None
+    return OpenShape(function.__qualname__)
 
 
 def _module_of(function: Callable[..., Any]) -> str:

@@ -15,7 +15,8 @@ import psycopg
 import pytest
 
 from pgqueue import InvalidArguments, InvalidPayload, PgQueue, Task
-from pgqueue.model.payload import DEEPEST_PAYLOAD, LARGEST_PAYLOAD
+from pgqueue.model.payload import LARGEST_PAYLOAD
+from pgqueue.model.writing import DEEPEST_PAYLOAD
 from tests.enqueue.hostile import (
     ENDED,
     HUGE,

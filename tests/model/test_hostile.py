@@ -18,7 +18,7 @@ import pydantic
 import pytest
 
 from pgqueue.model.errors import InvalidArguments, InvalidPayload, PgQueueError
-from pgqueue.model.payload import DEEPEST_PAYLOAD
+from pgqueue.model.writing import DEEPEST_PAYLOAD
 from tests.model.kinds import Color, Level, Line, Order, Partial, Point, Rectangle, name_of, returned, shape_for
 
 BERLIN = ZoneInfo("Europe/Berlin")

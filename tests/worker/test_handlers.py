@@ -53,7 +53,7 @@ RAISED: dict[str, tuple[Callable[[], BaseException], str]] = {
     "a repr that raises": (Shapeless, "tests.worker.test_handlers.Shapeless"),
     "NUL and a lone surrogate": (lambda: ValueError("a\0b\udc80c\ud83d"), "ValueError"),
     "a megabyte": (lambda: ValueError("x" * 2**20), "ValueError"),
-    "a type that jsonb cannot hold": (Homeless, "Unstorable"),
+    "a type that jsonb cannot hold": (Homeless, "no\ufffdwhere.Homeless"),
 }
 
 
