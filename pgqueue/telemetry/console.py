@@ -20,6 +20,7 @@ _COLOURS = {"done": _GREEN, "dead": f"{_BOLD};{_RED}", "worker": _BLUE, "info": 
 _LEVELS = {"warning": "warn", "critical": "error"}
 _FRAME = re.compile(r'^ +File "([^"]*)"')
 _OURS = str(Path(__file__).resolve().parent.parent)
+_IMPORTER = os.path.join("importlib", "__init__.py")
 
 
 def wants_colour(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
@@ -75,13 +76,13 @@ class Console(logging.Formatter):
 
 
 def shortened(trace: str) -> list[str]:
-    """Return the lines of a traceback without the frames of this package, and of those the last."""
+    """Return the lines of a traceback without the frames of this package and of the import; of the others the last."""
     kept: list[str] = []
     is_ours = False
     for line in map(_printable, trace.splitlines()):
         frame = _FRAME.match(line)
         if frame is not None:
-            is_ours = frame[1].startswith(_OURS + os.sep)
+            is_ours = frame[1].startswith((_OURS + os.sep, "<frozen ")) or frame[1].endswith(_IMPORTER)
         elif not line.startswith("    "):
             is_ours = False
         if not is_ours:

@@ -1,7 +1,7 @@
 """Every event: its level, its word, and its sentence, in one table.
 
-In a sentence ``{error}`` is a fact, ``{again_in:time}`` a fact in seconds, ``{jobs:n job}`` a number of things. A part in
-square brackets is left out when one of its facts is missing.
+In a sentence ``{error}`` is a fact, ``{again_in:time}`` a fact in seconds, ``{jobs:n job}`` a number of things,
+``{queues:list}`` several names. A part in square brackets is left out when one of its facts is missing, or 0.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ KINDS: Mapping[str, Kind] = {
     "job.succeeded": Kind(INFO, "done", "[{seconds:time}]", "succeeded"),
     "job.retried": Kind(WARNING, "retry", f"attempt {{attempt}} failed{_AGAIN}", "retry"),
     "job.dead": Kind(ERROR, "dead", "dead[ after {attempt:n attempt}][: {error}]", "dead"),
-    "job.poison": Kind(ERROR, "dead", "dead: its worker died of it[ {crashes:n time}][: {error}]", "dead"),
-    "job.crashed": Kind(WARNING, "crash", f"its process died in attempt {{attempt}}{_AGAIN}", "crashed"),
+    "job.poison": Kind(ERROR, "dead", "dead: the worker that ran it died, once too often", "dead"),
     "job.expired": Kind(WARNING, "late", "expired before it could start[, at {expires_at}]", "expired"),
     "job.lost": Kind(WARNING, "lost", "its outcome[ {verdict}] was dropped: the job is another run's by now", "lost"),
     "job.unknown_task": Kind(WARNING, "back", f"handed back: no task of this name here{_AGAIN}", "released"),
@@ -46,11 +45,12 @@ KINDS: Mapping[str, Kind] = {
     "jobs.succeeded": Kind(INFO, "done", "{jobs:n job} succeeded"),
     "queue.no_task": Kind(WARNING, "queue", "No task names the queue {queue}; is it spelled right?"),
     "worker.started": Kind(
-        INFO, "worker", "{worker} started[, serves {queues}][, up to {concurrency:n job} at the same time]"
+        INFO, "worker", "{worker} started[, serves {queues:list}][, up to {concurrency:n job} at the same time]"
     ),
     "worker.ready": Kind(INFO, "worker", "Ready[ after {seconds:time}]"),
     "worker.quiet": Kind(INFO, "worker", "Quiet: no more jobs are taken[, {running:n job} still running]"),
-    "worker.draining": Kind(INFO, "worker", "Draining: it stops when no job is left[, {running:n job} running]"),
+    "worker.resumed": Kind(INFO, "worker", "Jobs are taken again"),
+    "worker.draining": Kind(WARNING, "worker", "It stops when its jobs have ended[: {reason}]"),
     "worker.stopping": Kind(INFO, "worker", "{worker} stops[, {running:n job} still running]"),
     "worker.stopped": Kind(INFO, "worker", "{worker} stopped[, {released:n job} handed back]"),
     "worker.lost": Kind(
@@ -60,17 +60,28 @@ KINDS: Mapping[str, Kind] = {
         INFO, "worker", "{jobs:n job} handed back[ of {leases:n lease}]: the answer to a claim was lost"
     ),
     "worker.rescued": Kind(WARNING, "rescue", "{jobs:n job} of {workers:n silent worker} handed out again"),
-    "service.failed": Kind(WARNING, "fail", "{service} failed[; again in {again_in:time}][: {error}]"),
-    "loop.blocked": Kind(
+    "health.serving": Kind(INFO, "health", "Health checks are answered at http://{address}/"),
+    "process.ended": Kind(
         WARNING,
-        "block",
-        "The event loop was blocked[ for {seconds:time}][ by {task}[ {job}]]; declare such work as def",
+        "worker",
+        "Worker {pid} ended[ with code {code}][ by signal {signal}][; another one in {again_in:time}]",
+    ),
+    "process.stuck": Kind(ERROR, "worker", "Worker {pid} was silent for too long and is killed"),
+    "service.failed": Kind(WARNING, "fail", "{service} failed[; again in {again_in:time}][: {error}]"),
+    "hook.failed": Kind(WARNING, "hook", "The hook {hook} of {task} failed[ for job {job}][: {error}]"),
+    "loop.blocked": Kind(
+        WARNING, "block", "The event loop has not turned for {seconds:time}[, at {where}]; declare such work as def"
     ),
     "threads.left_behind": Kind(
-        WARNING, "thread", "[{threads:n thread} of jobs that are over still running; ]a def cannot be cancelled"
+        WARNING, "thread", "{count:n thread} of jobs that are over still running[; at {most} the worker is replaced]"
     ),
-    "child.died": Kind(WARNING, "child", "[{pid} ]died[ of {task}[ {job}]][: {reason}]"),
-    "child.recycled": Kind(INFO, "child", "[{pid} ]replaced by a fresh one[ after {jobs:n job}][: {reason}]"),
+    "dev.changed": Kind(INFO, "reload", "{files} changed"),
+    "dev.waiting": Kind(WARNING, "reload", "The application could not be loaded; waiting for a change"),
+    "dev.worker_died": Kind(
+        WARNING, "worker", "The worker died[ by signal {signal}][ with exit code {code}]; it starts again"
+    ),
+    "child.died": Kind(WARNING, "child", "The child process {pid} died[ of {task}[ {job}]][: {reason}]"),
+    "child.recycled": Kind(INFO, "child", "The child process {pid} is replaced[ after {jobs:n job}][: {reason}]"),
 }
 
 _PART = re.compile(r"\[([^\[\]]*)\]")
@@ -99,7 +110,7 @@ def filled(sentence: str, facts: Mapping[str, Any]) -> str:
     """Return a sentence with its facts; see above for the form."""
 
     def part(found: re.Match[str]) -> str:
-        return found[1] if all(facts.get(name) is not None for name, _ in _FACT.findall(found[1])) else ""
+        return found[1] if all(facts.get(name) for name, _ in _FACT.findall(found[1])) else ""
 
     while _PART.search(sentence):
         sentence = _PART.sub(part, sentence)
@@ -112,6 +123,8 @@ def plain(text: str) -> str:
 
 
 def _shown(value: Any, form: str | None) -> str:
+    if form == "list" and isinstance(value, str | list | tuple):
+        return ", ".join(value.split(",") if isinstance(value, str) else map(str, value))
     if not isinstance(value, int | float) or form is None:
         return str(value)
     if form == "time":

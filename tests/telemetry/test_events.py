@@ -5,41 +5,58 @@ from __future__ import annotations
 import ast
 import logging
 import re
-from pathlib import Path
 
 import pytest
 
-from pgqueue import PgQueue
+from pgqueue import PgQueue, RetryPolicy
 from pgqueue.telemetry.events import Event, Events
 from pgqueue.telemetry.kinds import KINDS, filled, kind_of, sentence_of, subject_of
 from tests.support import ROOT, Watch
 
 
-def emitted() -> dict[str, Path]:
-    """Return the name of every event that the code makes, and a file that makes it."""
-    found: dict[str, Path] = {}
+def emitted() -> dict[str, str]:
+    """Return the name of every event with the file that makes it: what is emitted, and what a name is set to."""
+    subjects = {name.partition(".")[0] for name in KINDS}
+    found: dict[str, str] = {}
     for file in sorted((ROOT / "pgqueue").rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if not isinstance(node, ast.Call) or not node.args:
-                continue
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in ("emit", "Event"):
-                names = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
-                found.update(dict.fromkeys(map(str, names), file))
+        if file.name == "kinds.py":
+            continue
+        tree = ast.parse(file.read_text())
+        calls = [node.args[0] for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args and _emits(node)]
+        given = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+        names = [value for value in given if isinstance(value, ast.Dict | ast.Constant)]
+        for text in (
+            part.value for node in [*calls, *names] for part in ast.walk(node) if isinstance(part, ast.Constant)
+        ):
+            if (
+                isinstance(text, str)
+                and re.fullmatch(r"[a-z]+\.[a-z_]+", text)
+                and (text.partition(".")[0] in subjects)
+            ):
+                found[text] = file.name
     return found
+
+
+def _emits(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return name in ("emit", "Event")
 
 
 def test_every_event_that_is_emitted_has_a_level_and_a_sentence() -> None:
     names = emitted()
     assert {"worker.started", "job.dead", "service.failed", "jobs.succeeded"} <= set(names)
-    assert {name: str(file) for name, file in names.items() if "." in name and name not in KINDS} == {}
+    assert {name: file for name, file in names.items() if name not in KINDS} == {}
+
+
+def test_every_event_of_the_table_is_emitted_somewhere() -> None:
+    assert set(KINDS) - set(emitted()) == set()
 
 
 def test_every_kind_has_a_short_word_and_a_sentence_whose_brackets_match() -> None:
     for name, kind in KINDS.items():
         assert kind.level in (logging.INFO, logging.WARNING, logging.ERROR), name
         assert 0 < len(kind.word) <= 6, name
-        bare = re.sub(r"\{\w+(:time|:n [a-z ]+)?\}", "", kind.sentence)
+        bare = re.sub(r"\{\w+(:time|:list|:n [a-z ]+)?\}", "", kind.sentence)
         assert not set(bare) & set("{}"), name
         assert not set(filled(kind.sentence, {})) & set("[]"), name
 
@@ -85,6 +102,8 @@ def test_a_part_in_brackets_is_left_out_when_one_of_its_facts_is_missing() -> No
         ("worker.rescued", {"workers": 1, "leases": 2, "jobs": 1}, "1 job of 1 silent worker handed out again"),
         ("service.failed", {"service": "claimer", "error": "E: x"}, "claimer failed: E: x"),
         ("worker.released", {"jobs": 3}, "3 jobs handed back: the answer to a claim was lost"),
+        ("worker.started", {"worker": "h:1", "queues": "a,b"}, "h:1 started, serves a, b"),
+        ("worker.stopped", {"worker": "h:1", "released": 0}, "h:1 stopped"),
         ("worker.lost", {}, "? was taken for dead; it goes on as another one"),
     ],
 )
@@ -135,3 +154,21 @@ async def test_a_success_reaches_the_log_only_when_somebody_asked(
     assert {"job": int(job.id), "task": "add", "queue": "default", "run": 1, "attempt": 1}.items() <= success.items()
     assert 0 <= success["seconds"] < 5
     assert [record for record in caplog.records if getattr(record, "event", "") == "job.succeeded"] == []
+
+
+async def test_a_dead_job_brings_its_traceback_to_the_log_and_a_retried_one_does_not(
+    pgq: PgQueue[None], watch: Watch
+) -> None:
+    @pgq.task(name="pay", retry=RetryPolicy(max_retries=1, delays=[0]))
+    async def pay() -> None:
+        raise ValueError("no such account")
+
+    heard: list[Event] = []
+    pgq.events.subscribe(heard.append)
+    async with pgq.worker(concurrency=1):
+        job = pay.enqueue()
+        await watch.auntil("select true from pgqueue.all_jobs where id = %s and state = 'dead'", job.id)
+    (retried, dead) = (event.fields for event in heard if event.name in ("job.retried", "job.dead"))
+    assert "traceback" not in retried
+    assert dead["traceback"].endswith("ValueError: no such account\n")
+    assert 'raise ValueError("no such account")' in dead["traceback"]
