@@ -275,9 +275,15 @@ class Claimer(Service):
                 max(SMALLEST_CLAIM, known.largest // 2) if queue in held_up else min(LARGEST_CLAIM, known.largest + 1)
             )
 
-    def hand_back(self) -> None:
-        """Release all jobs that no slot has taken; it costs them no attempt."""
+    def hand_back(self, *, promised: bool = False) -> None:
+        """Release all jobs that no slot has taken; it costs them no attempt.
+
+        Args:
+            promised: Whether also those that a slot was to take next, because no slot takes any more.
+        """
         self._give_back([*self._buffers.drain(), *self._suspects.drain()])
+        while promised and self._buffers.urgent:
+            self._give_back([self._buffers.urgent.popleft()])
 
     def give_up(self, cancelled: frozenset[tuple[int, int]]) -> None:
         """End jobs that were cancelled before a slot took them."""

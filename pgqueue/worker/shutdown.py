@@ -52,7 +52,7 @@ class Shutdown:
             slot.cancel("stop")
         await asyncio.wait({ended}, timeout=UNWIND_SECONDS)
         ended.cancel()
-        self._claimer.hand_back()  # what a claim brought that did not answer in time
+        self._claimer.hand_back(promised=True)  # and what a claim brought that did not answer in time
         return len(forced)
 
     async def sign_off(self, services: Sequence[Service], heartbeat: Heartbeat) -> None:

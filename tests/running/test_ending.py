@@ -1,0 +1,181 @@
+"""Workers that end by themselves: when nothing is left, or after so many jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+import psycopg
+import pytest
+
+from pgqueue import InvalidOption, PgQueue, RetryPolicy
+from tests.support import Watch
+from tests.worker.harness import ENDED, PATIENCE, STATE, row_of
+
+NOTHING_LEFT = "select count(*) = 0 from pgqueue.all_jobs where state in ('ready', 'running')"
+
+
+async def within(work: Awaitable[int]) -> int:
+    async with asyncio.timeout(PATIENCE):
+        return await work
+
+
+async def test_a_drain_ends_when_the_jobs_and_those_that_they_enqueued_are_done(
+    pgq: PgQueue[None], database: psycopg.Connection
+) -> None:
+    @pgq.task(queue="a")
+    async def first(number: int) -> None:
+        await second.using(queue="b").aenqueue(number)
+
+    @pgq.task(queue="b")
+    async def second(number: int) -> None:
+        await asyncio.sleep(0.01 * (number % 3))
+
+    pgq.enqueue_many([first.job(number) for number in range(40)])
+    assert await within(pgq.worker(concurrency=5, drain=True).run()) == 0
+    await pgq.aclose()
+    assert database.execute(ENDED, (80, "succeeded")).fetchone() == (True,)
+    assert database.execute("select count(*) from pgqueue.worker").fetchone() == (0,)
+
+
+async def test_an_empty_queue_is_drained_at_once(pgq: PgQueue[None]) -> None:
+    @pgq.task
+    async def note() -> None:
+        pass
+
+    assert await within(pgq.worker().drain()) == 0
+
+
+async def test_what_is_for_later_does_not_hold_up_a_drain(pgq: PgQueue[None], database: psycopg.Connection) -> None:
+    ran = []
+
+    @pgq.task(retry=RetryPolicy(delays=["1h"]))
+    async def fail() -> None:
+        raise ValueError
+
+    @pgq.task
+    async def note(name: str) -> None:
+        ran.append(name)
+
+    fail.enqueue()
+    note.using(delay="1h").enqueue("later")
+    database.execute(
+        "select pgqueue.enqueue(%s, '{\"name\": \"due\"}', run_at => now() - interval '1 s')", (note.name,)
+    )
+    assert await within(pgq.worker().drain()) == 0
+    assert ran == ["due"]
+    states = database.execute("select state from pgqueue.all_jobs order by id").fetchall()
+    assert states == [("scheduled",), ("scheduled",), ("succeeded",)]
+
+
+async def test_a_retry_that_is_due_at_once_belongs_to_the_drain(pgq: PgQueue[None]) -> None:
+    attempts = []
+
+    @pgq.task(retry=RetryPolicy(delays=[0]))
+    async def second_time() -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise ValueError
+
+    second_time.enqueue()
+    assert await within(pgq.worker().drain()) == 0
+    assert len(attempts) == 2
+
+
+async def test_jobs_that_become_due_before_the_drain_looks_belong_to_it(
+    pgq: PgQueue[None], database: psycopg.Connection
+) -> None:
+    ran = []
+
+    @pgq.task
+    async def note() -> None:
+        ran.append(1)
+
+    job = note.using(delay="1h").enqueue()
+    database.execute("update pgqueue.job set run_at = now() - interval '1 s' where id = %s", (job.id,))
+    database.execute("update pgqueue.scheduled set due_at = now() - interval '1 s' where job_id = %s", (job.id,))
+    assert await within(pgq.worker().drain()) == 0
+    assert ran == [1]
+
+
+async def test_what_others_run_pause_or_have_not_committed_does_not_hold_up_a_drain(
+    dsn: str, pgq: PgQueue[None], watch: Watch, database: psycopg.Connection
+) -> None:
+    release, ran = asyncio.Event(), []
+
+    @pgq.task
+    async def hang() -> None:
+        await release.wait()
+
+    @pgq.task(queue="paused")
+    async def note() -> None:
+        ran.append(1)
+
+    with psycopg.connect(dsn) as open_transaction:
+        open_transaction.execute("select pg_current_xact_id()")
+        async with pgq.worker(queues=["default"], concurrency=1):
+            held = hang.enqueue()
+            await watch.auntil(STATE, "running", held.id)
+            pgq.inspector.pause("paused")
+            note.enqueue()
+            assert await within(pgq.worker().drain()) == 0
+            assert row_of(database, held.id)["state"] == "running"
+            release.set()
+    assert ran == []
+
+
+async def test_a_running_worker_may_be_drained(pgq: PgQueue[None], database: psycopg.Connection) -> None:
+    @pgq.task
+    async def note() -> None:
+        await asyncio.sleep(0.1)
+
+    async with pgq.worker(concurrency=2) as worker:
+        pgq.enqueue_many([note.job() for _ in range(6)])
+        assert await within(worker.drain()) == 0
+        assert database.execute(ENDED, (6, "succeeded")).fetchone() == (True,)
+
+
+@pytest.mark.parametrize("concurrency", [1, 50])
+async def test_a_worker_takes_no_more_than_its_number_of_jobs(
+    pgq: PgQueue[None], database: psycopg.Connection, concurrency: int
+) -> None:
+    ran = []
+
+    @pgq.task
+    async def note(number: int) -> None:
+        ran.append(number)
+        await asyncio.sleep(0)
+
+    pgq.enqueue_many([note.using(queue="a").job(number) for number in range(30)])
+    pgq.enqueue_many([note.using(queue="b").job(number) for number in range(30, 60)])
+    worker = pgq.worker(queues=["a", "b", "c"], concurrency=concurrency, max_jobs=7)
+    assert await within(worker.run()) == 0
+    assert len(ran) == 7
+    handed_out = database.execute("select count(*) from pgqueue.ready where run > 1").fetchone()
+    assert handed_out == (0,), "none was claimed that it would not run"
+    assert database.execute("select count(*) from pgqueue.ready").fetchone() == (53,)
+
+
+async def test_running_jobs_may_end_before_a_worker_that_has_run_its_number_stops(pgq: PgQueue[None]) -> None:
+    ended = []
+
+    @pgq.task
+    async def slow() -> None:
+        await asyncio.sleep(0.3)
+        ended.append(1)
+
+    pgq.enqueue_many([slow.job() for _ in range(3)])
+    assert await within(pgq.worker(concurrency=3, max_jobs=3, stop_timeout="0s").run()) == 0
+    assert len(ended) == 3
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "many"])
+def test_a_number_of_jobs_that_is_none_is_refused(wrong: object) -> None:
+    pgq = PgQueue("postgresql:///")
+
+    @pgq.task
+    async def note() -> None:
+        pass
+
+    with pytest.raises(InvalidOption, match="max_jobs"):
+        pgq.worker(max_jobs=wrong)  # type: ignore[arg-type]
