@@ -5,10 +5,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-16 long check lint types layers bench docs lock clean
+.PHONY: help setup demo test test-16 test-pooler long check lint types layers bench docs lock clean
 
 help:  ## Show this help
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-8s  %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s  %s\n", $$1, $$2}'
 
 setup: .venv/dev  ## Make .venv with everything for development
 
@@ -21,10 +21,13 @@ test: .venv/dev  ## Run all tests
 test-16: .venv/dev  ## Run all tests on PostgreSQL 16 instead of 18
 	@PGQUEUE_TEST_POSTGRES=16 $(BIN)/python -m pytest -n 2 --dist worksteal
 
+test-pooler: .venv/dev  ## Run the worker's tests behind PgBouncer, which lends a server for a transaction
+	@PGQUEUE_TEST_POOLER=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not long' tests/worker
+
 long: .venv/dev  ## Run longer proofs of the storage; PGQUEUE_LONG=seconds each, 60
 	@$(BIN)/python -m pytest -n 2 -m long -s
 
-check: lint types layers docs test test-16  ## Do exactly what CI does
+check: lint types layers docs test test-16 test-pooler  ## Do exactly what CI does
 
 lint: .venv/dev  ## Check style and format
 	@$(BIN)/ruff check .

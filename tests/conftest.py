@@ -5,6 +5,7 @@ At the end of every test each live job stands in exactly one place.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ from psycopg import sql
 from pgqueue import EmbeddedServer, PgQueue, embedded
 from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.migrate import migrate
+from tests.pooler import MISSING, POOLED, PROGRAM, Pooler, pooled
 from tests.support import Watch
 
 TEMPLATE = "pgqueue_template"
@@ -33,6 +35,14 @@ alter table pgqueue.ready alter column seq set default pgqueue.draw();
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Behind a pooler that lends a server for a transaction nobody listens."""
+    deaf = pytest.mark.skip(reason="the worker that this test wakes cannot listen behind the pooler")
+    for item in items if POOLED else ():
+        if "LISTENING" in inspect.getsource(getattr(item, "function", type(item))):
+            item.add_marker(deaf)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
@@ -42,7 +52,9 @@ def anyio_backend() -> str:
 def no_environment() -> None:
     """Tests reach their own server only, whatever the developer's shell says."""
     for name in [
-        n for n in os.environ if n.startswith(("PGQUEUE_DSN", "PGQUEUE_SCHEMA", "DATABASE_URL", "PGHOST", "PGDATABASE"))
+        n
+        for n in os.environ
+        if n.startswith(("PGQUEUE_DSN", "PGQUEUE_DIRECT", "PGQUEUE_SCHEMA", "DATABASE_URL", "PGHOST", "PGDATABASE"))
     ]:
         del os.environ[name]
 
@@ -95,10 +107,28 @@ def database(dsn: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@pytest.fixture(scope="session")
+def front(server: EmbeddedServer) -> Iterator[Pooler | None]:
+    """PGQUEUE_TEST_POOLER=1: a PgBouncer that lends a server for a transaction."""
+    if not POOLED:
+        yield None
+        return
+    if PROGRAM is None:
+        pytest.skip(MISSING)
+    with pooled(server.dsn, "transaction") as running:
+        yield running
+
+
 @pytest.fixture
-def pgq(dsn: str) -> Iterator[PgQueue[None]]:
+def worker_dsn(dsn: str, front: Pooler | None) -> str:
+    """The URL by which applications and workers reach the test's database."""
+    return dsn if front is None else front.dsn_of(dsn)
+
+
+@pytest.fixture
+def pgq(worker_dsn: str) -> Iterator[PgQueue[None]]:
     """An application without tasks."""
-    queue = PgQueue(dsn)
+    queue = PgQueue(worker_dsn)
     yield queue
     queue.close()
 

@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 PORT = 6432
 START_SECONDS = 10.0
+POOLED = os.environ.get("PGQUEUE_TEST_POOLER") == "1"  # the suite runs behind one that lends a server for a transaction
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
 MISSING = "PgBouncer is not installed: apt-get install pgbouncer"
 # It refuses to run as root; in a user namespace root is called nobody, which needs no account.

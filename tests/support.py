@@ -12,9 +12,11 @@ from types import TracebackType
 from typing import Any
 
 import psycopg
+import pytest
 from anyio import to_thread
 
 from pgqueue.postgres.copying import LEAST
+from tests.pooler import POOLED
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = LEAST + 100  # jobs of a bulk that goes by COPY where it can
@@ -70,6 +72,8 @@ class Watch:
         Raises:
             AssertionError: It did not become true in time.
         """
+        if POOLED and ("application_name = " in question or "worker_idle" in question):
+            pytest.skip("behind a pooler of transactions nobody listens, and no connection has a name")
         deadline = time.monotonic() + timeout
         while True:
             row = self._asking.execute(question, parameters).fetchone()

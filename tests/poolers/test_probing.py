@@ -101,6 +101,12 @@ def test_a_pooler_that_lends_a_server_for_a_statement_is_refused(dsn: str) -> No
         behind(front, dsn).pooling()
 
 
+async def take_turns(links: list[Link], rounds: int) -> None:
+    for _ in range(rounds):
+        for link in links:
+            await link.run("worker/beats")
+
+
 @pytest.mark.parametrize("hidden", [{}, {"ignore_startup_parameters": "options"}], ids=["refused", "ignored"])
 async def test_a_pooler_that_comes_later_is_found_after_the_first_error(
     dsn: str, monkeypatch: pytest.MonkeyPatch, hidden: dict[str, str]
@@ -111,13 +117,11 @@ async def test_a_pooler_that_comes_later_is_found_after_the_first_error(
         links = [Link(settings, "test"), Link(settings, "test")]
         try:
             with pytest.raises(BackendUnavailable):
-                for _ in range(20):
-                    for link in links:
-                        await link.run("worker/beats")
+                await take_turns(links, 20)
             assert pooler.known(settings.dsn) is None
             for link in links:
                 await link.close()
-                await link.run("worker/beats")
+            await take_turns(links, 2)
             assert pooler.known(settings.dsn) == "transaction"
         finally:
             for link in links:

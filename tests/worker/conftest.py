@@ -11,8 +11,8 @@ from tests.worker.processes import Crew
 
 
 @pytest.fixture
-def crew(dsn: str, tmp_path: Path) -> Iterator[Crew]:
+def crew(worker_dsn: str, dsn: str, tmp_path: Path) -> Iterator[Crew]:
     """Worker processes on the test's database."""
-    members = Crew(dsn, tmp_path)
+    members = Crew(worker_dsn, tmp_path, dsn)
     yield members
     members.end()

@@ -26,10 +26,12 @@ class Crew:
     Args:
         dsn: Their database.
         folder: Where the log goes.
+        direct: The same database past a pooler, for their records; None: there is none.
     """
 
-    def __init__(self, dsn: str, folder: Path) -> None:
+    def __init__(self, dsn: str, folder: Path, direct: str | None = None) -> None:
         self._dsn = dsn
+        self._direct = direct or dsn
         self._folder = folder
         self.log = folder / "crew.log"
         self._members: list[subprocess.Popen[bytes]] = []
@@ -38,7 +40,16 @@ class Crew:
         self, timing: Mapping[str, float] = DEFAULT, *, concurrency: int = 10, dsn: str | None = None
     ) -> subprocess.Popen[bytes]:
         """Start a worker process."""
-        options = ["--log", str(self.log), "--concurrency", str(concurrency), "--timing", json.dumps(dict(timing))]
+        options = [
+            "--direct",
+            self._direct,
+            "--log",
+            str(self.log),
+            "--concurrency",
+            str(concurrency),
+            "--timing",
+            json.dumps(dict(timing)),
+        ]
         with (self._folder / "output.txt").open("ab") as output:
             member = subprocess.Popen(
                 [sys.executable, "-m", "tests.worker.crew", dsn or self._dsn, *options],

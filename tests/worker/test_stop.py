@@ -135,17 +135,19 @@ async def test_buffered_jobs_go_back_when_the_worker_stops(
     pgq: PgQueue[None], watch: Watch, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pgqueue.worker.claimer.HELD_SECONDS", 60.0)
-    started, release = list[str](), asyncio.Event()
+    started, begun, release = list[str](), asyncio.Event(), asyncio.Event()
 
     @pgq.task
     async def hang(queue: str) -> None:
         started.append(queue)
+        begun.set()
         await release.wait()
 
     jobs = {queue: hang.using(queue=queue).enqueue(queue) for queue in ("a", "b")}
     worker = pgq.worker(queues=["a", "b"], concurrency=1)
     await worker.start()
     await watch.auntil("select sum(cardinality(job_ids)) = 2 from pgqueue.lease")
+    await begun.wait()
     [busy] = started
     buffered = jobs["b" if busy == "a" else "a"]
     async with asyncio.timeout(PATIENCE):
