@@ -237,7 +237,7 @@ class PgQueue(SyncQueue, AsyncQueue, Declaring[D]):
             timing=timing_of(stop_timeout),
         )
         return Worker(
-            PostgresWorker(self.settings, monotonic),
+            PostgresWorker(self.settings, monotonic, self.events.emit),
             self._tasks,
             plan,
             version=__version__,

@@ -50,12 +50,12 @@ class PostgresWorker:
     Args:
         settings: Where the jobs are.
         clock: Monotonic seconds.
-        tell: Told of a pooler, as ``Events.emit`` is.
+        emit: Told of a pooler; as ``Events.emit``.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, tell: Callable[..., None] | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock, emit: Callable[..., None] | None = None) -> None:
         self._settings = settings
-        self._tell = tell
+        self._emit = emit
         self._clock = clock
         self._worker = 0
         self._claiming = Link(settings, "claim", HASTY)
@@ -105,9 +105,10 @@ class PostgresWorker:
 
     def _tell_of_pooler(self) -> None:
         pooling = pooler.known(self._settings.dsn)
-        tell, self._tell = self._tell, None
-        if tell is not None and pooling in ("session", "transaction"):
-            tell("worker.pooled", pooling=pooling, notified=not self._settings.only_polls)
+        emit, self._emit = self._emit, None
+        if emit is not None and pooling in ("session", "transaction"):
+            woken_by = "polling" if self._settings.only_polls else "notifications"
+            emit("worker.pooled", pooling=pooling, woken_by=woken_by)
 
     async def claim(self, queue: str, lease: int, limit: int) -> Claim:
         """Take up to ``limit`` ready jobs under a new lease."""

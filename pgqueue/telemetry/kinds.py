@@ -48,6 +48,7 @@ KINDS: Mapping[str, Kind] = {
         INFO, "worker", "{worker} started[, serves {queues:list}][, up to {concurrency:n job} at the same time]"
     ),
     "worker.ready": Kind(INFO, "worker", "Ready[ after {seconds:time}]"),
+    "worker.pooled": Kind(INFO, "worker", "Behind a pooler that lends a server for a {pooling}; woken by {woken_by}"),
     "worker.quiet": Kind(INFO, "worker", "Quiet: no more jobs are taken[, {running:n job} still running]"),
     "worker.resumed": Kind(INFO, "worker", "Jobs are taken again"),
     "worker.draining": Kind(WARNING, "worker", "It stops when its jobs have ended[: {reason}]"),

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pgqueue import PgQueue
 from pgqueue.model.errors import BackendUnavailable, ConfigurationError
@@ -79,7 +80,7 @@ async def test_a_way_around_that_leads_elsewhere_is_refused(lent: Settings, serv
 @pytest.fixture
 def server_dsn(dsn: str) -> str:
     """The URL of another database of the same server."""
-    return dsn.replace(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"], "postgres")
+    return make_conninfo(dsn, dbname="postgres")
 
 
 async def test_nothing_is_left_in_lent_servers(

@@ -36,7 +36,7 @@ async def test_jobs_of_every_kind_run(app: PgQueue[None], watch: Watch, mode: st
 
     async with app.worker(concurrency=20):
         [told] = heard.named("worker.pooled")
-        assert told == {"pooling": mode, "notified": mode == "session"}
+        assert told == {"pooling": mode, "woken_by": "notifications" if mode == "session" else "polling"}
         one, other, retried = double.enqueue(1), in_a_thread.enqueue(1), await fail_once.aenqueue()
         later = double.using(delay=0.3).enqueue(2)
         assert await app.agather([one, other, later], timeout=PATIENCE) == [2, 3, 4]
