@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import ctypes
 import faulthandler
 import os
 import queue
@@ -24,14 +23,13 @@ from typing import Any
 from pgqueue.tasks import CURRENT, Declaration, JobContext
 from pgqueue.worker.addresses import Address, Module, find, load
 from pgqueue.worker.calls import surrounded
-from pgqueue.worker.child_logs import take_over
+from pgqueue.worker.child_logs import set_levels, take_over
 from pgqueue.worker.relay import ChildRun
 from pgqueue.worker.reports import Report
 from pgqueue.worker.verdicts import describe, judge, summarise, unknown_task_pause, unrun
 from pgqueue.worker.wire import Line, Message, job_of
 
 LEFTOVER_SECONDS = 1.0  # for tasks that an async handler has left on the loop
-_PR_SET_PDEATHSIG = 1
 
 
 class Child:
@@ -83,6 +81,7 @@ class Child:
     def _do(self, order: Message) -> Message:
         """Run the job of an order; return what is answered."""
         job = job_of(order["job"])
+        set_levels(order["levels"] or {})
         (module, file), function, name = order["address"]
         try:
             task = find(Address(Module(module, file), function, name))
@@ -218,20 +217,10 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Not SIG_IGN, which the programs that a handler starts would inherit.
         signal.signal(number, lambda *_: None)
-    _die_with(parent)
     with contextlib.suppress(AttributeError, ValueError, OSError, RuntimeError):
         faulthandler.enable()
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     Child(Line(socket.socket(fileno=descriptor), parent)).serve()
-
-
-def _die_with(parent: int) -> None:
-    """Let the kernel kill this process when the worker's thread ends; a handler that holds the GIL cannot see it otherwise."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        die()
 
 
 def _flush() -> None:

@@ -90,5 +90,10 @@ def take_over(chosen: Mapping[str, int], line: Line) -> None:
             logger.handlers.clear()
             logger.propagate = True
     logging.root.handlers[:] = [RelayHandler(line)]
+    set_levels(chosen)
+
+
+def set_levels(chosen: Mapping[str, int]) -> None:
+    """Give the loggers of this process their levels."""
     for name, level in chosen.items():
         logging.getLogger(name or None).setLevel(level)

@@ -15,6 +15,7 @@ from pgqueue.model.poison import MOST_CRASHES
 from pgqueue.tasks import Declaration, Run
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.addresses import Module, address_of, check_not_importing, modules_of
+from pgqueue.worker.guard import Guard
 from pgqueue.worker.process import Answer, Ended, Process
 from pgqueue.worker.reports import Report
 from pgqueue.worker.run import HeldRun
@@ -56,6 +57,7 @@ class Children:
         self._starting: set[asyncio.Task[None]] = set()
         self._parting: set[asyncio.Task[None]] = set()
         self._waiting: deque[asyncio.Future[Process | BaseException]] = deque()
+        self._guard = Guard()
         self._failures = 0
         self._closed_until = 0.0
         self._stopping = False
@@ -102,6 +104,7 @@ class Children:
         endings = [asyncio.create_task(child.part()) for child in self._all]
         if endings or self._starting or self._parting:
             await asyncio.wait({*endings, *self._starting, *self._parting})
+        self._guard.stop()
 
     async def _run_in(self, child: Process, task: Declaration, run: Run) -> Report:
         ended = child.hand(address_of(task), run)
@@ -226,6 +229,7 @@ class Children:
         """Start a child, and wait until it has imported the application."""
         child = await Process.start(self._modules, self._lose)
         self._all.add(child)
+        self._guard.watch(one.pid for one in self._all)
         try:
             async with asyncio.timeout(START_SECONDS):
                 failures = await child.ready()
@@ -240,6 +244,7 @@ class Children:
     def _lose(self, child: Process, error: ChildDied) -> None:
         """A child has died; one that was idle is told of here, for no job is concerned."""
         self._all.discard(child)
+        self._guard.watch(one.pid for one in self._all)
         if child in self._idle:
             self._idle.remove(child)
             if not child.leaving:

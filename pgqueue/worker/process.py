@@ -77,6 +77,7 @@ class Process:
         self._calls: set[asyncio.Task[None]] = set()
         self._garbled: ChildDied | None = None
         self._is_reaped = False
+        self._levels = levels()
         self.jobs = 0
         self.megabytes = 0.0
         self.worn = self.leaving = False
@@ -102,7 +103,9 @@ class Process:
                 writer.close()
                 raise
         process = cls(started, reader, writer, lost)
-        process._send({"kind": "hello", "modules": modules, "levels": levels(), "path": _path(), "argv": sys.argv})
+        process._send(
+            {"kind": "hello", "modules": modules, "levels": process._levels, "path": _path(), "argv": sys.argv}
+        )
         return process
 
     @property
@@ -132,11 +135,18 @@ class Process:
         self.jobs += 1
         self._run = run
         self._ended = self._loop.create_future()
-        facts = {"resumed": run.resumed, "deadline": run.deadline.isoformat()}
+        facts = {"resumed": run.resumed, "deadline": run.deadline.isoformat(), "levels": self._new_levels()}
         self._send(
             {"kind": "order", "turn": self._turn, "address": address, "job": job_message(run.job), **facts},
         )
         return self._ended
+
+    def _new_levels(self) -> dict[str, int] | None:
+        """Return the levels of the loggers, if they are others than the child has."""
+        now = levels()
+        changed = now != self._levels
+        self._levels = now
+        return now if changed else None
 
     def tell_to_end(self) -> None:
         """Tell its handler that it should end."""
@@ -257,7 +267,8 @@ def death(code: int) -> ChildDied:
     """
     if code >= 0:
         return ChildDied(
-            f"The child process ended with exit code {code}.", "Let the handler raise an exception instead of exiting."
+            f"The child process ended with exit code {code}.",
+            "Let the handler raise an exception instead of exiting, and close no descriptor that it did not open.",
         )
     try:
         name = signal.Signals(-code).name
