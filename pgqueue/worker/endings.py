@@ -115,38 +115,37 @@ class Endings:
             if self._finisher.is_being_cancelled:
                 raise error  # the event loop ends, and all its tasks
             uncancel()
-        judgement = self._judge(slot, job, task, error)
-        if judgement is None:
+        if reason == "lost" and not completed:
             return
+        cause = self._cause(slot, job, error)
+        judgement = self._judge(slot, job, task, cause)
         if judgement.mishap is not None:
             self._events.emit("service.failed", service="retry policy", error=summarise(judgement.mishap))
         if not completed:
-            await self._hook(slot, job, task, judgement, error)
+            await self._hook(slot, job, task, judgement, cause)
         self._record(slot, job, judgement, None if slot.run is None else slot.run.value)
 
-    def _judge(self, slot: Slot, job: ClaimedJob, task: Declaration, error: BaseException | None) -> Judgement | None:
-        reason = slot.reason
-        if slot.run is not None and slot.run.completed and (error is None or reason is not None):
-            error = JobNotCommitted(
-                "ctx.complete() ended the job in a transaction that was then rolled back.",
+    def _cause(self, slot: Slot, job: ClaimedJob, error: BaseException | None) -> BaseException | None:
+        """Return why a run failed; None: it did not."""
+        if slot.run is not None and slot.run.completed and (error is None or slot.reason is not None):
+            return JobNotCommitted(
+                "ctx.complete() ended the job in a transaction that was not committed.",
                 "Commit it before the handler returns, or let the handler raise.",
             )
-            return judge(error, job, task.retry)
-        if reason == "lost":
-            return None
-        if reason == "stop":
-            return Judgement("succeeded" if error is None else "release", 0.0, None)
-        if reason == "cancelled":
-            return Judgement("cancelled", 0.0, None)
-        if reason == "timeout":
-            error = self._overtime(slot, job)
-        assert error is not None
-        return judge(error, job, task.retry)
-
-    def _overtime(self, slot: Slot, job: ClaimedJob) -> TimeoutError:
+        if slot.reason != "timeout":
+            return error
         if job.until is not None and slot.started + job.timeout_ms / 1000 > job.until:
             return TimeoutError("The attempt ran past the job's deadline.")
         return TimeoutError(f"The attempt took longer than its timeout of {job.timeout_ms / 1000:g} s.")
+
+    def _judge(self, slot: Slot, job: ClaimedJob, task: Declaration, cause: BaseException | None) -> Judgement:
+        reason = None if slot.run is not None and slot.run.completed else slot.reason
+        if reason == "stop":
+            return Judgement("succeeded" if cause is None else "release", 0.0, None)
+        if reason == "cancelled":
+            return Judgement("cancelled", 0.0, None)
+        assert cause is not None
+        return judge(cause, job, task.retry)
 
     async def _hook(
         self, slot: Slot, job: ClaimedJob, task: Declaration, judgement: Judgement, error: BaseException | None

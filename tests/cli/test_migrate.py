@@ -9,10 +9,10 @@ from tests.cli.conftest import Run
 
 def test_a_second_schema_is_made_checked_and_dropped(run: Run, database: psycopg.Connection) -> None:
     assert run("migrate", "--check", "--schema", "other").code == 1
-    assert run("migrate", "--schema", "other", "--json").json == {"before": "base", "after": "0002"}
+    assert run("migrate", "--schema", "other", "--json").json == {"before": "base", "after": "0003"}
     assert run("migrate", "--check", "--schema", "other").code == 0
-    assert run("migrate", "--schema", "other").out == "The schema stays at 0002.\n"
-    assert run("migrate", "--schema", "other", "--to", "base", "--yes").out == "The schema went from 0002 to base.\n"
+    assert run("migrate", "--schema", "other").out == "The schema stays at 0003.\n"
+    assert run("migrate", "--schema", "other", "--to", "base", "--yes").out == "The schema went from 0003 to base.\n"
     left = database.execute("select count(*) from pg_class where relnamespace = 'other'::regnamespace").fetchone()
     assert left == (2,), "only Alembic's version table and its index stay"
 

@@ -66,7 +66,7 @@ def test_the_recipe_works(dsn: str, database: psycopg.Connection, tmp_path: Path
     database.execute("drop schema pgqueue cascade")
     make_project(tmp_path, dsn)
     alembic(tmp_path, "upgrade", "head")
-    assert pending(Settings(dsn, "pgqueue"))[0] == "0002"
+    assert pending(Settings(dsn, "pgqueue"))[0] == "0003"
     alembic(tmp_path, "revision", "--autogenerate", "-m", "receipts")
     (written,) = (tmp_path / "migrations" / "versions").glob("*_receipts.py")
     assert re.findall(r"^ +op\.(\w+)", written.read_text(), re.MULTILINE) == ["create_table", "drop_table"]

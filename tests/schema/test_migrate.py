@@ -142,4 +142,4 @@ def test_a_revision_that_does_not_exist_is_said(empty: str) -> None:
 
 def test_an_empty_database_has_a_migration_pending(empty: str) -> None:
     assert pending(Settings(empty, "pgqueue")) == ("base", head())
-    assert migrations.head() == "0002"
+    assert migrations.head() == "0003"

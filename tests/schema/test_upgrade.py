@@ -35,7 +35,7 @@ def test_down_to_0001_is_what_0001_was(empty: str) -> None:
         first, rights = objects(connection, "pgqueue"), connection.execute(RIGHTS).fetchall()
         migrate(settings)
         assert objects(connection, "pgqueue") != first
-        assert migrate(settings, "0001") == ("0002", "0001")
+        assert migrate(settings, "0001") == ("0003", "0001")
         assert objects(connection, "pgqueue") == first
         assert connection.execute(RIGHTS).fetchall() == rights
 
@@ -62,20 +62,36 @@ async def test_jobs_live_through_an_upgrade_and_a_downgrade(empty: str) -> None:
     await pgq.aclose()
 
 
-async def test_on_the_schema_before_it_enqueues_and_works_and_names_what_needs_the_migration(empty: str) -> None:
-    """While a deployment rolls, workers and producers of both versions meet either schema."""
-    migrate(Settings(empty, "pgqueue"), "0001")
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+async def test_on_an_earlier_schema_it_enqueues_and_its_worker_names_the_migration(empty: str, revision: str) -> None:
+    """While a deployment rolls, producers of both versions meet either schema; a worker needs its own."""
+    migrate(Settings(empty, "pgqueue"), revision)
     pgq = PgQueue(empty)
     double = declare(pgq)
     await double.aenqueue(1)
     assert pgq.enqueue_many((double.job(n) for n in range(2, 1002)), returning="count") == 1000
+    with pytest.raises(SchemaError, match="pgqueue migrate"):
+        await pgq.worker(concurrency=10).start()
+    if revision == "0001":
+        with pytest.raises(SchemaError, match="pgqueue migrate"):
+            await double.using(key="a").aenqueue(1)
+    migrate(Settings(empty, "pgqueue"))
     with Watch(empty) as watch:
         async with pgq.worker(concurrency=10):
             await watch.auntil("select count(*) = 1001 from pgqueue.job_history where state = 'succeeded'")
-    with pytest.raises(SchemaError, match="pgqueue migrate"):
-        await double.using(key="a").aenqueue(1)
     pgq.close()
     await pgq.aclose()
+
+
+async def test_a_schema_that_wants_later_workers_refuses_this_one(
+    dsn: str, database: psycopg.Connection, pgq: PgQueue[None]
+) -> None:
+    """What a revision to come does, before workers of this version could do harm."""
+    declare(pgq)
+    database.execute("update pgqueue.home set least_protocol = 1000")
+    with pytest.raises(SchemaError, match="Install a later version"):
+        await pgq.worker().start()
+    assert database.execute("select count(*) from pgqueue.worker").fetchone() == (0,)
 
 
 def test_what_was_done_before_the_upgrade_is_nobodys_whose_role_was_not_recorded(empty: str) -> None:
@@ -87,3 +103,26 @@ def test_what_was_done_before_the_upgrade_is_nobodys_whose_role_was_not_recorded
         connection.execute("select pgqueue.resume('mail')")
         rows = connection.execute("select action, role from pgqueue.operator_action order by id").fetchall()
         assert rows == [("pause", None), ("resume", "postgres")]
+
+
+def test_a_role_keeps_enqueue_through_the_migration(empty: str) -> None:
+    """The function is made anew by 0003; who was granted it before has it still."""
+    settings = Settings(empty, "pgqueue")
+    migrate(settings, "0002")
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("drop role if exists keeper")
+        connection.execute("create role keeper")
+        connection.execute("select pgqueue.grant_access('producer', 'keeper')")
+        held = (
+            "select p.proname from pg_proc p, aclexplode(p.proacl) a join pg_roles r on r.oid = a.grantee "
+            "where r.rolname = 'keeper' and p.proname like 'enqueue%%' order by 1"
+        )
+        before = connection.execute(held).fetchall()
+        migrate(settings)
+        assert connection.execute(held).fetchall() == before
+        assert ("enqueue",) in before
+        migrate(settings, "0002")
+        assert connection.execute(held).fetchall() == before
+        connection.execute("select pgqueue.revoke_access('producer', 'keeper')")
+        connection.execute("drop owned by keeper")
+        connection.execute("drop role keeper")

@@ -25,6 +25,8 @@ FULL = {
     "scope": "ttl",
     "period": "2 h",
     "on_conflict": "raise",
+    "deadline": "2100-01-31T12:00:00Z",
+    "expires_at": "2100-01-30T12:00:00Z",
 }
 
 
