@@ -40,6 +40,7 @@ class Outside:
         watchdog = watchdog_seconds(os.environ)
         self.every = None if watchdog is None else watchdog / 2
         if (manager := service_manager(os.environ)) is not None:
+            self._open.callback(manager.close)
             self.followers.append(manager)
 
     def __enter__(self) -> Outside:

@@ -47,6 +47,10 @@ class Notifier:
         with suppress(BlockingIOError):  # who does not read is told later
             self._connection.send("\n".join(lines).encode())
 
+    def close(self) -> None:
+        """Say nothing more."""
+        self._connection.close()
+
     def _news(self, name: str, value: str) -> list[str]:
         if self._said.get(name) == value:
             return []
