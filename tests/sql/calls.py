@@ -24,6 +24,8 @@ TYPES = {
     "scope": "text",
     "period": "interval",
     "on_conflict": "text",
+    "deadline": "timestamptz",
+    "expires_at": "timestamptz",
 }
 # Without what two jobs may never share; times as distances in seconds.
 FACTS = """
