@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from typing import Any
@@ -204,6 +205,8 @@ def test_a_long_traceback_keeps_where_it_began_and_what_was_raised() -> None:
     assert trace.endswith(" end\n")
 
 
-def test_a_deep_stack_keeps_its_bottom() -> None:
+def test_of_a_deep_stack_only_the_last_frames_are_read() -> None:
     trace = told(deep(5_000))["traceback"]
     assert trace.endswith("ValueError: at the bottom\n")
+    left_out = re.search(r"… (\d+) characters left out …", trace)
+    assert left_out is None or int(left_out[1]) < 100_000
