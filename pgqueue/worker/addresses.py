@@ -18,7 +18,8 @@ from types import ModuleType
 from typing import NamedTuple
 
 from pgqueue.model.errors import TaskError
-from pgqueue.tasks import Declaration, Task
+from pgqueue.tasks import Declaration, Registry, Task
+from pgqueue.tasks.declaring import Declaring
 
 _importing = threading.local()
 
@@ -40,12 +41,14 @@ class Address(NamedTuple):
 
     Attributes:
         function: Qualified name of its function within the module.
-        task: Name of the task.
+        task: Name of the task, or the prefix of a route.
+        home: Where its application is.
     """
 
     module: Module
     function: str
     task: str
+    home: Module
 
 
 def module_of_caller() -> str:
@@ -70,14 +73,15 @@ def module_named(name: str) -> Module:
 
 def address_of(task: Declaration) -> Address:
     """Return where a task is."""
-    return Address(module_named(task.function.__module__), task.function.__qualname__, task.name)
+    home = Module("") if task.home is None else module_named(task.home.module)
+    return Address(module_named(task.function.__module__), task.function.__qualname__, task.name, home)
 
 
 def modules_of(tasks: Iterable[Declaration]) -> list[Module]:
     """Return the modules to import, in order: those that make the applications, then those that declare the tasks."""
-    chosen = list(tasks)
-    homes = [module_named(task.home.module) for task in chosen if task.home is not None]
-    return [module for module in dict.fromkeys([*homes, *(address_of(task).module for task in chosen)]) if module.name]
+    addresses = [address_of(task) for task in tasks]
+    modules = [*(address.home for address in addresses), *(address.module for address in addresses)]
+    return [module for module in dict.fromkeys(modules) if module.name]
 
 
 def load(module: Module) -> ModuleType:
@@ -137,16 +141,29 @@ def find(address: Address) -> Declaration:
     """
     module = load(address.module)
     there = _at(module, address.function)
-    tasks = [value for value in (there, *vars(module).values()) if isinstance(value, Task)]
-    named = next((task for task in tasks if task.name == address.task), None)
-    if named is not None:
-        return named.declaration
+    holders = [module, *([load(address.home)] if address.home.name else [])]
+    for value in (there, *(value for holder in holders for value in vars(holder).values())):
+        found = _declared(value, address.task)
+        if found is not None:
+            return found
     if isinstance(there, Task):  # shop/__main__.py names its tasks shop.… when it is run
         return there.declaration
     raise TaskError(
         f"The module {module.__name__} holds no task {address.task!r} when a child process imports it.",
         "Declare it at the top of the module, under a name that stays.",
     )
+
+
+def _declared(value: object, name: str) -> Declaration | None:
+    """Return the task of this name if a value is it, or the application that has it."""
+    tasks = getattr(value, "tasks", None) if isinstance(value, Declaring) else None
+    if isinstance(value, Task):
+        found: Declaration | None = value.declaration
+    elif isinstance(tasks, Registry):
+        found = tasks.find(name)
+    else:
+        return None
+    return found if found is not None and found.name == name else None
 
 
 def _at(module: ModuleType, name: str) -> object:

@@ -82,9 +82,9 @@ class Child:
         """Run the job of an order; return what is answered."""
         job = job_of(order["job"])
         set_levels(order["levels"] or {})
-        (module, file), function, name = order["address"]
+        module, function, name, home = order["address"]
         try:
-            task = find(Address(Module(module, file), function, name))
+            task = find(Address(Module(*module), function, name, Module(*home)))
         except BaseException as error:  # noqa: BLE001 - importing runs the application's code
             return self._answer(order, Report("release", unknown_task_pause(job), describe(error), None))
         assert task.home is not None

@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -45,12 +45,10 @@ pgq = PgQueue("postgresql://nowhere.invalid/shop", deps=Deps)
 POLICY = RetryPolicy(delays=["5s"], give_up_on=[BadImage])
 
 
+@pgq.middleware
 def noted(ctx: JobContext[Any], call: Callable[[], Any]) -> Any:
     ctx.progress(0.0, f"begins in {os.getpid()}")
     return call()
-
-
-pgq.tasks.middleware.append(noted)
 
 
 @pgq.task(executor="process")
@@ -272,6 +270,24 @@ def wait_for(ctx: JobContext[Deps], path: str) -> int:
     ctx.progress(0.5, "waits")
     with open(path, encoding="utf-8"):
         return os.getpid()
+
+
+@pgq.task(executor="process", retry=RetryPolicy(delays=[0]))
+def kill_quickly() -> None:
+    os._exit(9)
+
+
+@pgq.task(executor="process", context=True, retry=RetryPolicy(delays=[0]))
+def goes_on(ctx: JobContext[Deps]) -> dict[str, Any]:
+    if ctx.resumed is None:
+        ctx.checkpoint({"page": 7})
+        os._exit(1)
+    return {"resumed": ctx.resumed}
+
+
+@pgq.route("image:", executor="process")
+def any_image(ctx: JobContext[Deps], arguments: Mapping[str, Any]) -> list[Any]:
+    return [ctx.task, arguments]
 
 
 @pgq.task

@@ -34,13 +34,22 @@ async def test_deps_are_made_once_a_child_and_context_variables_end_with_their_j
     assert (first["mark"], second["mark"]) == ("", "")
 
 
+async def test_a_route_runs_in_a_child_with_the_name_and_the_arguments_as_they_are(children: Children) -> None:
+    route = shop.pgq.tasks.find("image:resize")
+    assert route is not None
+    run = held(shop.where, payload='{"path": "/a.png"}')
+    run.job = run.job._replace(task="image:resize")
+    report = await children.run(run.job, route, run)
+    assert report.result == '["image:resize",{"path":"/a.png"}]', report.error
+
+
 async def test_plain_middleware_is_around_a_plain_handler_in_its_child(children: Children) -> None:
     started = start(children, shop.where)
     pid = json.loads((await started.report()).result or "")["pid"]
     assert await started.said(0.0) == f"begins in {pid}"
-    started = start(children, shop.where_async)
-    await started.report()
-    assert started.run.said.empty(), "and not around an async one"
+    alone = start(children, shop.where_async)
+    await alone.report()
+    assert alone.run.said.empty(), "and not around an async one"
 
 
 @pytest.mark.parametrize("task", [shop.checkpoints, shop.acheckpoints], ids=["def", "async def"])

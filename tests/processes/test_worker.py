@@ -1,0 +1,141 @@
+"""Process tasks through a real worker: what is recorded of their jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgqueue import PgQueue
+from tests.processes import shop
+from tests.support import Watch
+from tests.worker.harness import ENDED, STATE, Heard, errors_of, row_of, runs_of
+
+NOTED = "select note from pgqueue.job_progress where job_id = %s and done = 0.5"
+
+
+@pytest.fixture
+def app(dsn: str) -> Iterator[PgQueue[Any]]:
+    """The application, on the test's database."""
+    with shop.pgq.working_on(dsn):
+        yield shop.pgq
+
+
+async def test_each_end_of_a_handler_is_recorded_as_in_any_other_executor(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection
+) -> None:
+    ends = {
+        "nothing": ("succeeded", "succeeded", None),
+        "error": ("dead", "dead", "ValueError"),
+        "GiveUp": ("dead", "dead", "pgqueue.GiveUp"),
+        "SystemExit": ("dead", "dead", "SystemExit"),
+        "Snooze": ("scheduled", "snooze", "pgqueue.Snooze"),
+        "RetryAfter": ("dead", "dead", "pgqueue.RetryAfter"),
+        "_exit": ("dead", "dead", "pgqueue.ChildDied"),
+        "SIGSEGV": ("dead", "dead", "pgqueue.ChildDied"),
+    }
+    jobs = {how: shop.behave.using(max_retries=0).enqueue(how) for how in ends}
+    once_more = shop.behave.using(max_retries=1).enqueue("error")
+    async with app.worker(children=1):
+        for how, (state, _, _) in ends.items():
+            await watch.auntil(STATE, state, jobs[how].id)
+        await watch.auntil(STATE, "scheduled", once_more.id)
+    for how, (_, outcome, kind) in ends.items():
+        assert runs_of(database, jobs[how].id)[-1][1:] == (1, outcome)
+        assert errors_of(database, jobs[how].id)[-1][0] == kind, how
+    assert runs_of(database, once_more.id)[-1][1:] == (1, "retry")
+
+
+async def test_a_job_that_kills_its_child_three_times_is_dead_as_poison_and_an_innocent_runs(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection
+) -> None:
+    killer, innocent = shop.kill_quickly.enqueue(), shop.where.enqueue()
+    heard = Heard(app.events)
+    async with app.worker(children=1):
+        await watch.auntil(STATE, "dead", killer.id)
+        await watch.auntil(STATE, "succeeded", innocent.id)
+    row = row_of(database, killer.id)
+    assert (row["crashes"], row["error_type"]) == (3, "Poison")
+    assert [outcome for _, _, outcome in runs_of(database, killer.id)] == ["crashed", "crashed", "dead"]
+    assert runs_of(database, innocent.id) == [(1, 1, "succeeded")]
+    assert len(heard.named("child.died")) == 3
+
+
+async def test_a_timeout_kills_the_child_and_the_worker_lives(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection
+) -> None:
+    late = shop.spin.using(timeout=0.5, max_retries=0).enqueue(False)
+    async with app.worker(children=1):
+        await watch.auntil(STATE, "dead", late.id)
+        after = shop.where.enqueue()
+        await watch.auntil(STATE, "succeeded", after.id)
+    assert errors_of(database, late.id)[0][0] == "TimeoutError"
+    length = database.execute(
+        "select extract(epoch from ended_at - started_at)::float8 from pgqueue.all_attempts where job_id = %s",
+        (late.id,),
+    ).fetchone()
+    assert length is not None
+    assert 0.5 <= length[0] < 1.5
+
+
+@pytest.mark.parametrize("heed", [True, False])
+async def test_a_cancel_ends_a_running_handler(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection, *, heed: bool
+) -> None:
+    job = shop.spin.enqueue(heed)
+    async with app.worker(children=1):
+        await watch.auntil(NOTED.replace("note", "true"), job.id)
+        app.inspector.cancel(job.id)
+        await watch.auntil(STATE, "cancelled", job.id)
+
+
+async def test_a_stop_hands_back_what_does_not_end_and_keeps_what_does(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection
+) -> None:
+    heeds, deaf, hangs = shop.spin.enqueue(True), shop.spin.enqueue(False), shop.hang.enqueue(True)
+    async with app.worker(children=3, stop_timeout=0):
+        for job in (heeds, deaf, hangs):
+            await watch.auntil(NOTED.replace("note", "true"), job.id)
+    assert row_of(database, heeds.id)["result"] == "told"
+    for job in (deaf, hangs):
+        assert (row_of(database, job.id)["state"], row_of(database, job.id)["attempt"]) == ("ready", 0)
+
+
+async def test_a_checkpoint_survives_the_death_of_the_child_and_progress_is_stored(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection
+) -> None:
+    job = shop.goes_on.enqueue()
+    async with app.worker(children=1):
+        await watch.auntil(STATE, "succeeded", job.id)
+    assert row_of(database, job.id)["result"] == {"resumed": {"page": 7}}
+    assert runs_of(database, job.id) == [(1, 1, "crashed"), (2, 2, "succeeded")]
+
+
+async def test_async_middleware_of_the_worker_is_around_the_child(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    async def around(ctx: Any, call: Any) -> Any:
+        seen.append(await call())
+        return seen[-1]
+
+    monkeypatch.setattr(app.tasks, "middleware", [around, *app.tasks.middleware])
+    job = shop.where.enqueue()
+    async with app.worker(children=1):
+        await watch.auntil(STATE, "succeeded", job.id)
+    assert seen[0]["pid"] != os.getpid()
+    assert json.dumps(row_of(database, job.id)["result"], sort_keys=True) == json.dumps(seen[0], sort_keys=True)
+
+
+async def test_busy_children_hold_up_no_handler_of_another_kind(app: PgQueue[Any], watch: Watch) -> None:
+    busy = [shop.hold_the_gil.enqueue() for _ in range(3)]
+    async with app.worker(children=1, stop_timeout=0):
+        await watch.auntil(NOTED.replace("note", "true"), busy[0].id)
+        for _ in range(20):
+            shop.in_a_thread.enqueue()
+        await watch.auntil(ENDED, 20, "succeeded")
