@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ import pytest
 from pgqueue import SignatureMismatch
 from pgqueue.model.poison import MOST_CRASHES
 from pgqueue.tasks import Task
-from pgqueue.worker.children import Children
+from pgqueue.worker.children import Children, crashed
+from pgqueue.worker.process import death
 from tests.processes import shop
-from tests.processes.driver import Nursery, outcome, returned, told
+from tests.processes.driver import Nursery, held, outcome, returned, told
 
 BOTH = pytest.mark.parametrize("task", [shop.behave, shop.behave_async], ids=["def", "async def"])
 
@@ -26,7 +28,7 @@ async def test_a_handler_runs_in_another_process_and_session_with_the_programs_o
     assert seen["pid"] != os.getpid()
     assert seen["session"] == seen["pid"]
     assert seen["main"] == "tests.processes.shop"
-    assert seen["argv"] != ["-c"]
+    assert seen["argv"] == sys.argv
 
 
 async def test_async_handlers_of_a_child_share_one_event_loop(children: Children) -> None:
@@ -62,17 +64,23 @@ async def test_the_last_attempt_that_fails_is_dead(children: Children) -> None:
     assert report.verdict == "dead"
 
 
+LEAVES = "and was killed."
+DEATHS = {
+    "_exit": "The child process ended with exit code 3.",
+    "SIGSEGV": "The child process was killed by SIGSEGV.",
+    "garbage": f"The child process wrote what is no message where it speaks to the worker, {LEAVES}",
+}
+MORE_DEATHS = {
+    "SIGKILL": "The child process was killed by SIGKILL.",
+    "close": "The child process ended with exit code 0.",
+    "half": "The child process ended with exit code 0.",
+    "nonsense": f"The child process wrote a message that means nothing to its worker, {LEAVES}",
+}
+
+
 @pytest.mark.parametrize(
     ("how", "problem"),
-    [
-        ("_exit", "The child process ended with exit code 3."),
-        ("SIGSEGV", "The child process was killed by SIGSEGV."),
-        ("SIGKILL", "The child process was killed by SIGKILL."),
-        ("close", "The child process ended with exit code 0."),
-        ("garbage", "The child process wrote what is no message where it speaks to the worker, and was killed."),
-        ("nonsense", "The child process wrote a message that means nothing to its worker, and was killed."),
-        ("half", "The child process ended with exit code 0."),
-    ],
+    [*DEATHS.items(), *(pytest.param(*more, marks=pytest.mark.long) for more in MORE_DEATHS.items())],
 )
 async def test_a_child_that_dies_of_a_job_is_said_how_and_the_next_job_has_another(
     nursery: Nursery, how: str, problem: str
@@ -89,16 +97,23 @@ async def test_a_child_that_dies_of_a_job_is_said_how_and_the_next_job_has_anoth
     assert (await returned(children, shop.where))["pid"] != before["pid"]
 
 
-async def test_a_job_that_kills_its_third_child_is_poison(children: Children) -> None:
-    report = await outcome(children, shop.behave, "_exit", crashes=MOST_CRASHES - 1)
-    assert report.verdict == "poison"
-    kind, message = told(report)
-    assert kind == "Poison"
-    assert "exit code 3" in message
-
-
-async def test_a_child_that_dies_of_the_last_attempt_leaves_a_dead_job(children: Children) -> None:
-    assert (await outcome(children, shop.behave, "_exit", attempt=25)).verdict == "dead"
+@pytest.mark.parametrize(
+    ("crashes", "attempt", "verdict", "kind"),
+    [
+        (0, 0, "crashed", "pgqueue.ChildDied"),
+        (MOST_CRASHES - 1, 0, "poison", "Poison"),
+        (MOST_CRASHES - 1, 25, "poison", "Poison"),
+        (0, 25, "dead", "pgqueue.ChildDied"),
+    ],
+)
+def test_a_job_whose_child_died_is_tried_again_within_its_attempts_and_three_deaths(
+    crashes: int, attempt: int, verdict: str, kind: str
+) -> None:
+    job = held(shop.behave, "_exit", crashes=crashes, attempt=attempt).job
+    report = crashed(death(-9), job, shop.behave.declaration)
+    assert report.verdict == verdict
+    assert told(report)[0] == kind
+    assert "SIGKILL" in told(report)[1]
 
 
 @pytest.mark.parametrize("how", ["fork and return", "fork and raise", "fork and exit"])

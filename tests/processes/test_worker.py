@@ -45,9 +45,9 @@ async def test_each_end_of_a_handler_is_recorded_as_in_any_other_executor(
             await watch.auntil(STATE, state, jobs[how].id)
         await watch.auntil(STATE, "scheduled", once_more.id)
     for how, (_, outcome, kind) in ends.items():
-        assert runs_of(database, jobs[how].id)[-1][1:] == (1, outcome)
+        assert runs_of(database, jobs[how].id)[-1][2] == outcome
         assert errors_of(database, jobs[how].id)[-1][0] == kind, how
-    assert runs_of(database, once_more.id)[-1][1:] == (1, "retry")
+    assert runs_of(database, once_more.id)[-1][2] == "retry"
 
 
 async def test_a_job_that_kills_its_child_three_times_is_dead_as_poison_and_an_innocent_runs(
@@ -82,11 +82,8 @@ async def test_a_timeout_kills_the_child_and_the_worker_lives(
     assert 0.5 <= length[0] < 1.5
 
 
-@pytest.mark.parametrize("heed", [True, False])
-async def test_a_cancel_ends_a_running_handler(
-    app: PgQueue[Any], watch: Watch, database: psycopg.Connection, *, heed: bool
-) -> None:
-    job = shop.spin.enqueue(heed)
+async def test_a_cancel_ends_a_running_handler(app: PgQueue[Any], watch: Watch) -> None:
+    job = shop.spin.enqueue(False)
     async with app.worker(children=1):
         await watch.auntil(NOTED.replace("note", "true"), job.id)
         app.inspector.cancel(job.id)
