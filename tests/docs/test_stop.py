@@ -1,4 +1,4 @@
-"""A stop ends the process in the time that docs/worker.md states, also with a handler that does not let go."""
+"""A stop ends the process in the time that docs/running.md states, also with a handler that does not let go."""
 
 from __future__ import annotations
 
