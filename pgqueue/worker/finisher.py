@@ -12,6 +12,7 @@ from typing import Any
 
 from pgqueue.backend import Answer, Outcome, WorkerBackend
 from pgqueue.model.errors import InvalidPayload
+from pgqueue.model.job import ClaimedJob
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.service import Service
 from pgqueue.worker.state import WorkerState
@@ -29,6 +30,8 @@ class Finisher(Service):
     Attributes:
         postponed: Called when jobs were written that run again later; set by whoever promotes them.
         relieved: Called when it is no longer behind; set by whoever takes jobs.
+        written: Called after each write; set by whoever waits for one.
+        written: Called after each write; set by whoever waits for one.
     """
 
     name = "finisher"
@@ -38,11 +41,13 @@ class Finisher(Service):
         self._state = state
         self._backend = backend
         self._pending: list[Outcome] = []
+        self._writing: list[Outcome] = []
         self._unsettled: list[Outcome] = []
         self._limit = LARGEST_FLUSH
         self._postpones = False
         self.postponed: Callable[[], None] = lambda: None
         self.relieved: Callable[[], None] = lambda: None
+        self.written: Callable[[], None] = lambda: None
 
     @property
     def is_behind(self) -> bool:
@@ -52,7 +57,16 @@ class Finisher(Service):
     @property
     def is_done(self) -> bool:
         """Whether all is written, also that the leases are empty."""
-        return not self._pending and not self._unsettled and not self._state.holdings.emptied
+        return not (self._pending or self._writing or self._unsettled or self._state.holdings.emptied)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether no outcome waits to be written."""
+        return not (self._pending or self._writing)
+
+    def holds(self, job: ClaimedJob) -> bool:
+        """Whether the outcome of a run is not written yet."""
+        return any((one.id, one.run) == (job.id, job.run) for one in (*self._writing, *self._pending))
 
     def status(self) -> Mapping[str, Any]:
         """Return how many outcomes wait to be written."""
@@ -78,6 +92,7 @@ class Finisher(Service):
         emptied = set(self._state.holdings.emptied)
         if not batch and not emptied:
             return None
+        self._writing = batch
         try:
             locked = await self._write(batch, emptied)
         except InvalidPayload:
@@ -89,6 +104,8 @@ class Finisher(Service):
         except Exception:
             self._pending[:0] = batch
             raise
+        finally:
+            self._writing = []
         if was_behind and not self.is_behind:
             self.relieved()
         if self._postpones:
@@ -96,6 +113,7 @@ class Finisher(Service):
             self.postponed()
         self._limit = min(LARGEST_FLUSH, self._limit * 2)
         self._pending.extend(locked)
+        self.written()
         if len(self._pending) > len(locked) or self._unsettled:
             return 0
         return LOCKED_PAUSE if locked else EMPTIED_PAUSE if self._state.holdings.emptied else None

@@ -1,8 +1,9 @@
 """Suspects: jobs that a worker held when it died. One of them may have killed it; most were only buffered.
 
 A suspect's start is recorded before its handler is called, so that the next crash counts against those that ran. They
-start one after the other: the next when the one before has ended, or has run for a second. One that is suspected of two
-crashes runs alone in this worker, so that it takes no innocent with it, and nobody is ended as poison for another's crash.
+start one after the other: the next when the outcome of the one before is written, or when it has run for a second. One
+that is suspected of two crashes runs alone in this worker, so that it takes no innocent with it, and nobody is ended as
+poison for another's crash.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pgqueue.worker.state import WorkerState
 PROVEN_SECONDS = 1.0
 ALONE_PATIENCE = 30.0
 WAITING_PATIENCE = 5.0
+WRITING_PATIENCE = 5.0
 PAUSES = (1.0, 5.0)
 ALONE_PAUSES = (20.0, 60.0)
 LOOK = 0.05
@@ -62,7 +64,9 @@ class Suspects(Service):
         self._lock = threading.Lock()
         self._line: deque[tuple[float, ClaimedJob]] = deque()
         self._started: tuple[float, ClaimedJob] | None = None
+        self._unwritten: tuple[float, ClaimedJob] | None = None
         self._emptying_since: float | None = None
+        finisher.written = self._note_write
 
     @property
     def size(self) -> int:
@@ -84,85 +88,119 @@ class Suspects(Service):
     def ended(self, job: ClaimedJob) -> None:
         """A job that is a suspect runs no more."""
         if self._started is not None and self._started[1] is job:
-            self._started = None
-            self._buffers.closed = False
-            self._emptying_since = None
-            self._rouse(self._buffers.size)
-        self.wake()
+            self._unwritten = (self._state.clock(), job)
+            self.wake()
 
-    def drain(self) -> list[ClaimedJob]:
-        """Take all that wait."""
-        with self._lock:
-            jobs = [job for _, job in self._line]
-            self._line.clear()
-            return jobs
+    def drain(self, queue: str | None = None) -> list[ClaimedJob]:
+        """Take all that wait, of one queue or of all."""
+        return self._take_out(lambda job: queue in (None, job.queue))
 
     def take_out(self, keys: Collection[tuple[int, int]]) -> list[ClaimedJob]:
         """Take out those of these (id, run)."""
+        return self._take_out(lambda job: (job.id, job.run) in keys)
+
+    def _take_out(self, chosen: Callable[[ClaimedJob], bool]) -> list[ClaimedJob]:
         with self._lock:
-            out = [job for _, job in self._line if (job.id, job.run) in keys]
-            self._line = deque(one for one in self._line if (one[1].id, one[1].run) not in keys)
+            out = [job for _, job in self._line if chosen(job)]
+            self._line = deque(one for one in self._line if not chosen(one[1]))
             return out
 
     async def run_once(self) -> float | None:
         """Let the next one start when it may; return the seconds until the next look."""
         now = self._state.clock()
+        if self._is_unwritten(now):
+            return LOOK
         self._hand_back_who_waits_long(now)
-        if not self._line or not self._state.claiming or not self._state.holds_lease(now):
+        first = self._first()
+        if first is None or not self._state.claiming or not self._state.holds_lease(now):
             self._reopen()
-            return None if not self._line else LOOK
+            return None if first is None else LOOK
         if self._started is not None:
             since, running = self._started
-            if self._must_be_alone(running) or now - since < PROVEN_SECONDS:
+            if _must_be_alone(running) or now - since < PROVEN_SECONDS:
                 return LOOK
-        if self._must_be_alone(self._line[0][1]) and not self._is_empty(now):
-            return LOOK
-        await self._start()
-        return LOOK if self._line else None
+        if _must_be_alone(first):
+            if not self._is_empty(now):
+                return LOOK
+        else:
+            self._reopen()
+        if self._has_room():
+            await self._start()
+        return LOOK
 
     async def _start(self) -> None:
         """Record the start of the first in line, then let it run."""
         with self._lock:
-            job = self._line.popleft()[1] if self._line else None
+            since, job = self._line.popleft() if self._line else (0.0, None)
         if job is None:
             return
+        worker = self._state.info.id
         try:
             held = await self._backend.start(job)
         except BaseException:
-            self._line.appendleft((self._state.clock(), job))
+            self._line.appendleft((since, job))
             raise
-        if not held:
+        if not (held and self._state.claiming and self._state.info.id == worker):
             self._finisher.add(Outcome(job.id, job.run, job.lease, "release", 0.0, None, None))
             return
-        self._started = (self._state.clock(), job)
+        self._started, self._emptying_since = (self._state.clock(), job), None
         self._buffers.urgent.append(job)
         self._rouse(1)
 
-    def _must_be_alone(self, job: ClaimedJob) -> bool:
-        return job.crashes >= MOST_CRASHES - 1
+    def _first(self) -> ClaimedJob | None:
+        with self._lock:
+            return self._line[0][1] if self._line else None
+
+    def _is_unwritten(self, now: float) -> bool:
+        """Whether the last one has ended and its outcome is under way: until then the next crash would count against it."""
+        if self._unwritten is None:
+            return False
+        since, job = self._unwritten
+        if self._finisher.holds(job) and now - since < WRITING_PATIENCE:
+            return True
+        self._unwritten = self._started = None
+        self._reopen()
+        return False
+
+    def _note_write(self) -> None:
+        if self._unwritten is not None:
+            self.wake()
+
+    def _has_room(self) -> bool:
+        """Whether it would start at once: a recorded start of a job that waits would count against it."""
+        return self._running() + len(self._buffers.urgent) < self._state.info.concurrency
 
     def _is_empty(self, now: float) -> bool:
         """Stop the start of others, and say whether nothing runs; after a while give up, and let others meet the job."""
         self._buffers.closed = True
         self._emptying_since = now if self._emptying_since is None else self._emptying_since
-        if not self._running() and not self._buffers.urgent:
+        if not self._running() and not self._buffers.urgent and self._finisher.is_written:
             return True
         if now - self._emptying_since > ALONE_PATIENCE:
-            self._release(self._line.popleft()[1], ALONE_PAUSES)
+            with self._lock:
+                waiting = [self._line.popleft()[1]] if self._line else []
+            for job in waiting:
+                self._release(job, ALONE_PAUSES)
             self._reopen()
         return False
 
     def _reopen(self) -> None:
-        if self._buffers.closed and self._started is None:
+        """Let others start, unless one runs that must be alone."""
+        self._emptying_since = None
+        if self._buffers.closed and not (self._started is not None and _must_be_alone(self._started[1])):
             self._buffers.closed = False
-            self._emptying_since = None
             self._rouse(self._buffers.size)
 
     def _hand_back_who_waits_long(self, now: float) -> None:
-        """Other workers may be idle. Who has to be alone waits for that."""
+        """Other workers may be idle. The one for which this worker is being emptied waits for that."""
+        least = 0 if self._emptying_since is None else 1
         with self._lock:
-            while len(self._line) > 1 and now - self._line[-1][0] > WAITING_PATIENCE:
+            while len(self._line) > least and now - self._line[-1][0] > WAITING_PATIENCE:
                 self._release(self._line.pop()[1], PAUSES)
 
     def _release(self, job: ClaimedJob, pauses: tuple[float, float]) -> None:
         self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", random.uniform(*pauses), None, None))
+
+
+def _must_be_alone(job: ClaimedJob) -> bool:
+    return job.crashes >= MOST_CRASHES - 1
