@@ -1,4 +1,4 @@
-"""What may be called when a run has ended."""
+"""What an application may have called around a run, or when one has ended."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pgqueue.model.errors import TaskError
 
 H = TypeVar("H")
 
+_SECOND = {"on_success": "result", "middleware": "call"}
+
 
 def check_hook(function: H, name: str) -> H:
     """Return a hook if it can be called as one.
 
     Args:
         function: A plain or async function of two parameters.
-        name: on_retry, on_dead or on_success; named in the error.
+        name: on_retry, on_dead, on_success or middleware; named in the error.
 
     Raises:
         TaskError: It is no function, nothing would run it, or it does not take two arguments.
@@ -29,7 +31,7 @@ def check_hook(function: H, name: str) -> H:
     try:
         inspect.signature(hook).bind(None, None)
     except TypeError as error:
-        second = "result" if name == "on_success" else "error"
+        second = _SECOND.get(name, "error")
         raise TaskError(
             f"{name}: {short(hook)} cannot be called with the context and the {second} ({error}).",
             "Give it these two parameters.",

@@ -54,7 +54,7 @@ async def test_the_hooks_of_the_task_come_first_then_those_of_all_in_their_order
     def noting(name: str) -> Callable[[JobContext[Any], object], None]:
         return lambda ctx, value: calls.append((f"{name} {ctx.id}", value))
 
-    stage.pgq.tasks.hooks.dead.append(noting("all"))
+    stage.pgq.on_dead(noting("all"))
     stage.task.on_dead(noting("first"))
 
     @stage.task.on_dead
@@ -77,7 +77,7 @@ async def test_only_what_has_hooks_wants_a_run(stage: Stage) -> None:
     assert not any(wanted(kind, stage.declaration) for kind in get_args(HookKind))
     stage.task.on_dead(lambda ctx, error: None)
     assert [wanted(kind, stage.declaration) for kind in get_args(HookKind)] == [False, True, False]
-    stage.pgq.tasks.hooks.success.append(lambda ctx, value: None)
+    stage.pgq.on_success(lambda ctx, value: None)
     other = replace(stage.declaration, name="other", hooks=type(stage.declaration.hooks)())
     assert [wanted(kind, other) for kind in get_args(HookKind)] == [False, False, True]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from pgqueue import Exponential, JobContext, PgQueue, RetryPolicy
+from tests.failure import shop
 from tests.support import Watch
 from tests.worker.harness import ENDED, STATE, Heard, errors_of, row_of, runs_of
 
@@ -257,7 +259,7 @@ async def test_the_hooks_of_each_ending_are_called_with_what_ended_it(
     task.on_retry(noting("retry"))
     task.on_dead(noting("dead"))
     task.on_success(noting("success"))
-    pgq.tasks.hooks.dead.append(noting("any dead"))
+    pgq.on_dead(noting("any dead"))
     failing, fine = task.enqueue("fail"), task.enqueue("fine")
     async with pgq.worker(concurrency=1):
         await watch.auntil(STATE, "dead", failing.id)
@@ -323,3 +325,33 @@ async def test_a_stop_meanwhile_ends_a_hook_and_the_outcome_is_recorded(
         async with asyncio.timeout(10):
             await entered.wait()
     assert runs_of(database, job.id) == [(1, 1, "succeeded")]
+
+
+async def test_a_policy_is_kept_in_a_child_process_and_its_hooks_are_called_outside(
+    dsn: str, watch: Watch, database: psycopg.Connection
+) -> None:
+    called: list[tuple[str, int, str]] = []
+    shop.fail.on_dead(lambda ctx, error: called.append((ctx.id, os.getpid(), str(error))))
+    with shop.pgq.working_on(dsn):
+        busy, away, last = (
+            shop.fail.enqueue("busy"),
+            shop.fail.enqueue("away"),
+            shop.fail.using(max_retries=0).enqueue("away"),
+        )
+        async with shop.pgq.worker(concurrency=1):
+            await watch.auntil(STATE, "scheduled", busy.id)
+            await watch.auntil(STATE, "scheduled", away.id)
+            await watch.auntil(STATE, "dead", last.id)
+    assert runs_of(database, busy.id) == [(1, 0, "snooze")]
+    assert runs_of(database, away.id) == [(1, 1, "retry")]
+    assert [(job, process) for job, process, _ in called] == [(last.id, os.getpid())]
+    assert "OSError: away" in called[0][2]
+
+
+async def test_a_delay_function_that_raises_in_a_child_process_is_told(dsn: str, watch: Watch) -> None:
+    heard = Heard(shop.pgq.events)
+    with shop.pgq.working_on(dsn):
+        job = shop.fail.enqueue("away")
+        async with shop.pgq.worker(concurrency=1):
+            await watch.auntil(STATE, "scheduled", job.id)
+    assert any("LookupError: no table" in str(event.get("error")) for event in heard.named("service.failed"))
