@@ -65,7 +65,7 @@ HOT: dict[str, Mapping[str, Any]] = {
     "lease/release": {"worker": 1, "leases": "{1,2}"},
     "worker/beat": {"worker": 1},
     "worker/beats": {},
-    "worker/rescue": {"ids": "{1}", "beats": "{0}", "limit": 100},
+    "worker/rescue": {"ids": "{1}", "beats": "{0}", "limit": 100, "strikes": 3, "error": "{}"},
 }
 _ENQUEUED: Mapping[str, Any] = {
     "queue": texts("default" for _ in _IDS),

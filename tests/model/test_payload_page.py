@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue.model import payload
+from pgqueue.model import payload, writing
 from tests.docs.pages import DOCS, table
 from tests.model import test_converters
 from tests.model.kinds import returned, stored
@@ -39,7 +39,7 @@ def test_a_value_of_the_table_is_stored_as_the_page_says(annotation: str, value:
 
 def test_the_limits_are_as_stated() -> None:
     text = PAGE.read_text()
-    assert f"more than {payload.DEEPEST_PAYLOAD} levels" in text
+    assert f"more than {writing.DEEPEST_PAYLOAD} levels" in text
     assert payload.LARGEST_PAYLOAD == 2**20
     assert "arguments over 1 MiB" in text
     assert f"a result over {payload.LARGEST_RESULT // 1024} KiB" in text
