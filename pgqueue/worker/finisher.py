@@ -31,7 +31,6 @@ class Finisher(Service):
         postponed: Called when jobs were written that run again later; set by whoever promotes them.
         relieved: Called when it is no longer behind; set by whoever takes jobs.
         written: Called after each write; set by whoever waits for one.
-        written: Called after each write; set by whoever waits for one.
     """
 
     name = "finisher"
