@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar, overload
 
+from pgqueue.backend import Completer
 from pgqueue.binding import Binding, LazyProducer
 from pgqueue.inspect.inspector import Inspector, check_id
 from pgqueue.inspect.results import Results
@@ -266,6 +267,11 @@ class PgQueue(SyncQueue, AsyncQueue, Declaring[D]):
     def payloads(self) -> Payloads:
         """How arguments are read and results stored."""
         return self._payloads
+
+    @property
+    def completer(self) -> Completer:
+        """What ends jobs in their handlers' own transactions."""
+        return self._lazy_producer
 
     def make_deps(self) -> Any:
         """Return what handlers get as ``ctx.deps``, made anew; None without ``deps=``."""

@@ -53,6 +53,11 @@ class Home(Protocol):
         """Its tasks, and what is around them."""
         ...
 
+    @property
+    def completer(self) -> Any:
+        """What ends jobs in their handlers' own transactions: a ``backend.Completer``."""
+        ...
+
     def make_deps(self) -> Any:
         """Return what handlers get as ``ctx.deps``, made anew."""
         ...

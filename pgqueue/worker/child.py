@@ -26,6 +26,7 @@ from pgqueue.worker.calls import surrounded
 from pgqueue.worker.child_logs import set_levels, take_over
 from pgqueue.worker.relay import ChildRun
 from pgqueue.worker.reports import Report
+from pgqueue.worker.run import uncommitted
 from pgqueue.worker.verdicts import describe, judge, summarise, unknown_task_pause, unrun
 from pgqueue.worker.wire import Line, Message, job_of
 
@@ -88,7 +89,7 @@ class Child:
         except BaseException as error:  # noqa: BLE001 - importing runs the application's code
             return self._answer(order, Report("release", unknown_task_pause(job), describe(error), None))
         assert task.home is not None
-        self._run = run = ChildRun(order, job, task.shape, task.home.payloads, self._line)
+        self._run = run = ChildRun(order, job, task.shape, task.home.payloads, task.home.completer, self._line)
         run.cancelled = self._told == run.turn
         value, raised = contextvars.copy_context().run(self._call, task, run)
         self._run = None
@@ -191,7 +192,7 @@ class Child:
 
 def _report(task: Declaration, run: ChildRun, value: Any, raised: BaseException | None) -> tuple[Report, str | None]:
     """Say what becomes of a job, by what its handler returned and raised; and what the retry policy's function raised."""
-    error = raised or unrun(value)
+    error = raised or unrun(value) or (uncommitted() if run.completed else None)
     if error is None:
         assert task.home is not None
         try:

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 from pgqueue.backend import Outcome, Verdict
-from pgqueue.model.errors import JobNotCommitted
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.payloads import Payloads
 from pgqueue.model.traces import trace_id
@@ -17,7 +16,7 @@ from pgqueue.worker.calls import Calls
 from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.hooks import HookKind, HookRunner, hook_kind
 from pgqueue.worker.reports import Report
-from pgqueue.worker.run import Desk
+from pgqueue.worker.run import Desk, uncommitted
 from pgqueue.worker.slot import Slot, uncancel
 from pgqueue.worker.state import WorkerState
 from pgqueue.worker.verdicts import Judgement, describe, judge, summarise, unknown_task_pause
@@ -103,7 +102,8 @@ class Endings:
             await self._call_hooks("success", slot, job, task, value)
         judgement = Judgement(report.verdict, report.delay, report.error)
         said = None if slot.run is None else slot.run.value
-        await self._hook(slot, job, task, judgement, None)
+        if slot.run is None or not slot.run.completed:
+            await self._hook(slot, job, task, judgement, None)
         self._record(slot, job, judgement, report.result or said)
 
     async def _fail(self, slot: Slot, job: ClaimedJob, task: Declaration, error: BaseException | None) -> None:
@@ -115,7 +115,7 @@ class Endings:
             if self._finisher.is_being_cancelled:
                 raise error  # the event loop ends, and all its tasks
             uncancel()
-        if reason == "lost" and not completed:
+        if reason == "lost":  # another worker has it, unless the handler's own transaction ended it
             return
         cause = self._cause(slot, job, error)
         judgement = self._judge(slot, job, task, cause)
@@ -128,10 +128,7 @@ class Endings:
     def _cause(self, slot: Slot, job: ClaimedJob, error: BaseException | None) -> BaseException | None:
         """Return why a run failed; None: it did not."""
         if slot.run is not None and slot.run.completed and (error is None or slot.reason is not None):
-            return JobNotCommitted(
-                "ctx.complete() ended the job in a transaction that was not committed.",
-                "Commit it before the handler returns, or let the handler raise.",
-            )
+            return uncommitted()
         if slot.reason != "timeout":
             return error
         if job.until is not None and slot.started + job.timeout_ms / 1000 > job.until:
@@ -139,10 +136,9 @@ class Endings:
         return TimeoutError(f"The attempt took longer than its timeout of {job.timeout_ms / 1000:g} s.")
 
     def _judge(self, slot: Slot, job: ClaimedJob, task: Declaration, cause: BaseException | None) -> Judgement:
-        reason = None if slot.run is not None and slot.run.completed else slot.reason
-        if reason == "stop":
+        if slot.reason == "stop":
             return Judgement("succeeded" if cause is None else "release", 0.0, None)
-        if reason == "cancelled":
+        if slot.reason == "cancelled":
             return Judgement("cancelled", 0.0, None)
         assert cause is not None
         return judge(cause, job, task.retry)

@@ -211,6 +211,8 @@ class Process:
             run.progress(message["done"], message["note"])
         elif kind == "result" and isinstance(run, HeldRun):
             run.value = message["text"]
+        elif kind == "completed" and isinstance(run, HeldRun):
+            run.completed = True
         elif kind == "checkpoint":
             call = self._loop.create_task(self._checkpoint(run, message))
             self._calls.add(call)

@@ -9,12 +9,15 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
+from pgqueue.backend import Completer, Ending
+from pgqueue.model.clock import monotonic
 from pgqueue.model.conversion import reason, short
 from pgqueue.model.errors import HandleError, InvalidPayload
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.payload import CallShape
 from pgqueue.model.payloads import Payloads
-from pgqueue.worker.run import checked, logger_of
+from pgqueue.tasks import Handle
+from pgqueue.worker.run import checked, logger_of, lost
 from pgqueue.worker.wire import Line, Message, error_of
 
 
@@ -26,16 +29,31 @@ class ChildRun:
         job: Its job.
         shape: The task's signature.
         payloads: How results are stored.
+        completer: Ends jobs in their handlers' own transactions.
         line: To the worker.
+
+    Attributes:
+        completed: Whether the handler has ended the job in a transaction of its own.
     """
 
-    def __init__(self, order: Message, job: ClaimedJob, shape: CallShape, payloads: Payloads, line: Line) -> None:
+    def __init__(
+        self,
+        order: Message,
+        job: ClaimedJob,
+        shape: CallShape,
+        payloads: Payloads,
+        completer: Completer,
+        line: Line,
+    ) -> None:
         self.turn: int = order["turn"]
         self.job = job
         self.resumed: Any = order["resumed"]
         self.deadline = datetime.fromisoformat(order["deadline"])
         self.logger = logger_of(job)
         self.cancelled = False
+        self.completed = False
+        self._began = monotonic()
+        self._completer = completer
         self._shape = shape
         self._payloads = payloads
         self._line = line
@@ -66,11 +84,11 @@ class ChildRun:
 
     def complete(self, handle: object, bind: object, result: Any) -> None:
         """End the job in the handle's transaction."""
-        raise _not_yet()
+        self._settle(self._completer.complete(Handle(handle, bind), self._ending(result)))
 
     async def acomplete(self, handle: object, bind: object, result: Any) -> None:
         """As ``complete``."""
-        raise _not_yet()
+        self._settle(await self._completer.acomplete(Handle(handle, bind), self._ending(result)))
 
     def answer(self, message: Message) -> None:
         """Take the worker's answer to a call."""
@@ -80,6 +98,16 @@ class ChildRun:
                 call.set_result(None)
             else:
                 call.set_exception(error_of(message["error"]))
+
+    def _ending(self, result: Any) -> Ending:
+        job, text = self.job, self._payloads.result(self._shape, result)
+        return Ending(job.id, job.run, job.lease, monotonic() - self._began, text)
+
+    def _settle(self, done: bool) -> None:
+        if not done:
+            raise lost(self.job)
+        self.completed = True
+        self._line.send({"kind": "completed", "turn": self.turn})
 
     def _ask(self, kind: str, value: Any) -> Future[None]:
         number, call = next(self._numbers), Future[None]()
@@ -105,9 +133,3 @@ def _is_in_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _not_yet() -> HandleError:
-    return HandleError(
-        "A job cannot be completed in a child process's transaction yet.", 'Use executor="loop" or executor="thread".'
-    )

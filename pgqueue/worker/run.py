@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgqueue.backend import Completer, Ending, Progress, WorkerBackend
 from pgqueue.model.conversion import short
-from pgqueue.model.errors import HandleError, InvalidOption, JobLost
+from pgqueue.model.errors import HandleError, InvalidOption, JobLost, JobNotCommitted
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.options import check_text
 from pgqueue.model.payload import CallShape
@@ -201,6 +201,14 @@ def lost(job: ClaimedJob) -> JobLost:
     return JobLost(
         f"Run {job.run} of job {job.id} is over: it was cancelled, or handed to another worker.",
         "Roll back, and let the handler end.",
+    )
+
+
+def uncommitted() -> JobNotCommitted:
+    """Return our error for a run that ended itself and returned: it counts only if that was not committed."""
+    return JobNotCommitted(
+        "ctx.complete() ended the job in a transaction that was not committed.",
+        "Commit it before the handler returns, or let the handler raise.",
     )
 
 
