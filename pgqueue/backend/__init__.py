@@ -6,7 +6,7 @@ Every method may raise BackendUnavailable when the database cannot be reached; t
 
 from __future__ import annotations
 
-from pgqueue.backend.inspecting import AttemptRecord, InspectBackend, JobFilter, JobRecord, QueueRecord
+from pgqueue.backend.inspecting import AttemptRecord, Finding, InspectBackend, JobFilter, JobRecord, Level, QueueRecord
 from pgqueue.backend.producing import (
     AskCancel,
     AskEnds,
@@ -49,10 +49,12 @@ __all__ = [
     "Completer",
     "Ended",
     "Ending",
+    "Finding",
     "Heart",
     "InspectBackend",
     "JobFilter",
     "JobRecord",
+    "Level",
     "Notice",
     "Outcome",
     "ProducerBackend",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
+
+Level: TypeAlias = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,23 @@ class QueueRecord:
     next_due_at: datetime | None = field(default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check of the doctor found.
+
+    Attributes:
+        name: Of the check, such as "schema".
+        level: "fail": jobs are not run or not kept; "warn": they are, but something wants a look.
+        message: What is so.
+        remedy: What to do, for people; statements each on a line of their own. None when nothing is to be done.
+    """
+
+    name: str
+    level: Level
+    message: str
+    remedy: str | None = None
+
+
 class InspectBackend(Protocol):
     """The read side and the operators' verbs; blocking calls. Asynq: Inspector."""
 
@@ -116,4 +135,12 @@ class InspectBackend(Protocol):
 
     def adopt(self, actor: str) -> None:
         """Let workers run the jobs of a restored copy. Asynq: nothing alike."""
+        ...
+
+    def diagnose(self, now: Callable[[], datetime]) -> list[Finding]:
+        """Look whether all is as jobs need it; never raises because something is not. Asynq: Servers, at most.
+
+        Args:
+            now: The time by the clock of this machine.
+        """
         ...

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from pgqueue.cli.dev import dev
+from pgqueue.cli.doctor import doctor
 from pgqueue.cli.jobs import jobs
 from pgqueue.cli.migrate import adopt, migrate
 from pgqueue.cli.output import print_error
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (dev, worker, migrate, adopt, jobs, queues, grant, revoke):
+for command in (dev, worker, migrate, adopt, doctor, jobs, queues, grant, revoke):
     cli.add_command(command)
 
 

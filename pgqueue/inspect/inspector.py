@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from pgqueue.backend import AttemptRecord, InspectBackend, JobFilter, JobRecord, QueueRecord
+from pgqueue.backend import AttemptRecord, Finding, InspectBackend, JobFilter, JobRecord, QueueRecord
+from pgqueue.inspect import doctor
 from pgqueue.inspect.actor import who
 from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidOption, JobNotFound
@@ -114,6 +115,10 @@ class Inspector:
     def adopt(self) -> None:
         """Make this database the home of its jobs; a restored copy runs none until then."""
         self._backend.adopt(self._actor)
+
+    def diagnose(self) -> list[Finding]:
+        """Look whether connection, schema, pooler, workers and jobs are well, as ``pgqueue doctor`` does; changes nothing."""
+        return doctor.diagnose(self._backend)
 
     def _found(self, job_id: str, outcome: str) -> str:
         if outcome == "not found":

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, Connection, errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow, tuple_row
 
-from pgqueue.model.errors import BackendUnavailable
+from pgqueue.model.errors import BackendUnavailable, ConfigurationError
 from pgqueue.postgres import pooler
 from pgqueue.postgres.explain import explain
 from pgqueue.postgres.pooler import Pooling, cut
@@ -116,6 +116,28 @@ async def aopen_session(settings: Settings, purpose: str, options: Mapping[str, 
     if pooling == "session":
         await connection.execute(_SET, _settings(options), prepare=False)
     return connection
+
+
+def check_way_around(settings: Settings) -> None:
+    """See that PGQUEUE_DIRECT_DSN leads to the database behind the pooler, and past every pooler.
+
+    Raises:
+        ConfigurationError: It does not.
+        psycopg.Error: One of the two cannot be reached.
+    """
+    found = []
+    for place in (settings, settings.around):
+        with pooler.connect(place.parameters("listen", UNPINNED)) as connection:
+            found.append(connection.execute(statement("doctor/place", place.schema)).fetchone())
+    if found[0] != found[1]:
+        raise ConfigurationError(
+            "PGQUEUE_DIRECT_DSN leads to another database than the DSN does.",
+            "Let it name the same one, without the pooler.",
+        )
+    if settings.around.pooling() == "transaction":
+        raise ConfigurationError(
+            "PGQUEUE_DIRECT_DSN leads to a pooler that lends a server for a transaction.", "Name the server itself."
+        )
 
 
 def contradicted(settings: Settings, error: psycopg.Error) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import TupleRow
 
-from pgqueue.backend import AttemptRecord, JobFilter, JobRecord, QueueRecord
+from pgqueue.backend import AttemptRecord, Finding, JobFilter, JobRecord, QueueRecord
 from pgqueue.postgres.connections import UNPINNED, Settings
+from pgqueue.postgres.doctor import diagnose
 from pgqueue.postgres.explain import explain
 from pgqueue.postgres.pooler import connect
 from pgqueue.postgres.statements import statement
@@ -67,6 +69,10 @@ class PostgresInspection:
     def adopt(self, actor: str) -> None:
         """Make this database the home of its jobs."""
         self._run("upkeep/adopt", {"actor": actor})
+
+    def diagnose(self, now: Callable[[], datetime]) -> list[Finding]:
+        """Look whether all is as jobs need it."""
+        return diagnose(self._settings, now)
 
     def _outcome(self, name: str, parameters: Mapping[str, Any]) -> str:
         return str(self._run(name, parameters)[0][0])

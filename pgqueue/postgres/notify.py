@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 import psycopg
+from anyio import to_thread
 from psycopg import sql
 
 from pgqueue.backend import Notice
-from pgqueue.model.errors import ConfigurationError
-from pgqueue.postgres.connections import UNPINNED, Link, Settings
+from pgqueue.postgres.connections import UNPINNED, Link, Settings, check_way_around
 from pgqueue.postgres.explain import explain
 
 PROBE_EVERY = 20.0
@@ -40,7 +40,7 @@ async def notices(settings: Settings) -> AsyncIterator[Notice]:
     try:
         connection = await link.connection()
         if settings.around is not settings:
-            await check_way_around(settings)
+            await to_thread.run_sync(check_way_around, settings, abandon_on_cancel=True)
         channel = await _channel(connection, settings.schema)
         await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
         yield Notice("connected")
@@ -54,31 +54,6 @@ async def notices(settings: Settings) -> AsyncIterator[Notice]:
         raise explain(error, settings.schema, broken=True) or error from error
     finally:
         await link.close()
-
-
-async def check_way_around(settings: Settings) -> None:
-    """See that PGQUEUE_DIRECT_DSN leads to the database behind the pooler, and past every pooler.
-
-    Raises:
-        ConfigurationError: It does not.
-        BackendUnavailable: One of the two cannot be reached.
-    """
-    found = []
-    for place in (settings, settings.around):
-        link = Link(place, "listen", UNPINNED)
-        try:
-            found.append(await link.run("doctor/place"))
-        finally:
-            await link.close()
-    if found[0] != found[1]:
-        raise ConfigurationError(
-            "PGQUEUE_DIRECT_DSN leads to another database than the DSN does.",
-            "Let it name the same one, without the pooler.",
-        )
-    if not settings.around.has_session:
-        raise ConfigurationError(
-            "PGQUEUE_DIRECT_DSN leads to a pooler that lends a server for a transaction.", "Name the server itself."
-        )
 
 
 async def _channel(connection: psycopg.AsyncConnection, schema: str) -> str:

@@ -11,6 +11,7 @@ from pgqueue.model.errors import BackendUnavailable, ConfigurationError
 from pgqueue.postgres import pooler
 from pgqueue.postgres.connections import Link, Settings
 from tests.pooler import Pooler, pooled
+from tests.storage.hands import ask
 
 
 def behind(front: Pooler, dsn: str) -> Settings:
@@ -19,13 +20,10 @@ def behind(front: Pooler, dsn: str) -> Settings:
 
 def test_nothing_between_is_found_with_one_connection(settings: Settings, database: psycopg.Connection) -> None:
     opened = "select sessions from pg_stat_database where datname = current_database()"
-    before = database.execute(opened).fetchone()
+    before = ask(database, opened)
     assert settings.pooling() == "direct"
     assert settings.pooling() == "direct"
-    after = database.execute("select pg_stat_force_next_flush()") and database.execute(opened).fetchone()
-    assert before is not None
-    assert after is not None
-    assert after[0] - before[0] <= 1
+    assert ask(database, opened) - before <= 1
     assert (settings.has_session, settings.only_polls) == (True, False)
 
 
