@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -87,12 +87,9 @@ class Dev:
         return ended
 
     def close(self) -> None:
-        """End it, and whatever it started."""
-        for process in (
-            [*psutil.Process(self.process.pid).children(recursive=True)] if self.process.poll() is None else []
-        ):
-            process.kill()
-        self.process.kill()
+        """End it and its workers, also one that outlived it; the server's guard ends by itself."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._reader.join(PATIENCE)
         assert self.process.stdout is not None
