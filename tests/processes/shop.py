@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import psycopg
+
 from pgqueue import GiveUp, JobContext, PgQueue, RetryAfter, RetryPolicy, Snooze, current
 
 logger = logging.getLogger("shop.images")
@@ -283,6 +285,14 @@ def goes_on(ctx: JobContext[Deps]) -> dict[str, Any]:
         ctx.checkpoint({"page": 7})
         os._exit(1)
     return {"resumed": ctx.resumed}
+
+
+@pgq.task(executor="process", context=True, retry=RetryPolicy(max_retries=0))
+def completes(ctx: JobContext[Deps], dsn: str, commits: bool) -> None:
+    with psycopg.connect(dsn) as connection:
+        ctx.complete(connection, result={"by": "hand"})
+        if not commits:
+            connection.rollback()
 
 
 @pgq.route("image:", executor="process")

@@ -112,6 +112,17 @@ async def test_a_checkpoint_survives_the_death_of_the_child_and_progress_is_stor
     assert runs_of(database, job.id) == [(1, 1, "crashed"), (2, 2, "succeeded")]
 
 
+async def test_a_handler_ends_its_job_in_a_transaction_of_its_own(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection, dsn: str
+) -> None:
+    done, undone = shop.completes.enqueue(dsn, True), shop.completes.enqueue(dsn, False)
+    async with app.worker(children=1):
+        await watch.auntil(STATE, "succeeded", done.id)
+        await watch.auntil(STATE, "dead", undone.id)
+    assert row_of(database, done.id)["result"] == {"by": "hand"}
+    assert errors_of(database, undone.id)[0][0] == "pgqueue.JobNotCommitted"
+
+
 async def test_async_middleware_of_the_worker_is_around_the_child(
     app: PgQueue[Any], watch: Watch, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
