@@ -171,6 +171,11 @@ class Heart(Protocol):
 class WorkerBackend(Protocol):
     """The storage as one worker sees it. Called from one event loop."""
 
+    @property
+    def listens(self) -> bool:
+        """Whether notifications can arrive; known once the worker is registered. Asynq: only cancel messages do."""
+        ...
+
     async def register(self, info: WorkerInfo) -> None:
         """Make this worker known; later calls act in its name. Asynq: write the server's and workers' keys."""
         ...

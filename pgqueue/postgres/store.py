@@ -103,12 +103,16 @@ class PostgresWorker:
         self._worker = info.id
         self._tell_of_pooler()
 
+    @property
+    def listens(self) -> bool:
+        """Whether notifications can arrive; known once the worker is registered."""
+        return not self._settings.only_polls
+
     def _tell_of_pooler(self) -> None:
         pooling = pooler.known(self._settings.dsn)
         emit, self._emit = self._emit, None
         if emit is not None and pooling in ("session", "transaction"):
-            woken_by = "polling" if self._settings.only_polls else "notifications"
-            emit("worker.pooled", pooling=pooling, woken_by=woken_by)
+            emit("worker.pooled", pooling=pooling, woken_by="notifications" if self.listens else "polling")
 
     async def claim(self, queue: str, lease: int, limit: int) -> Claim:
         """Take up to ``limit`` ready jobs under a new lease."""
@@ -256,7 +260,7 @@ class PostgresWorker:
 
     async def doze(self, queues: Sequence[str], nap: float) -> None:
         """Ask to be notified of new jobs; the worker looks by itself every ``nap`` seconds."""
-        if self._settings.only_polls:
+        if not self.listens:
             return  # enqueuers would notify somebody who hears nothing
         await self._claiming.run("idle/enter", {"worker": self._worker, "queues": list(queues), "nap": nap})
         await self._claiming.run("idle/fence")
@@ -264,7 +268,7 @@ class PostgresWorker:
 
     async def awake(self, queues: Sequence[str]) -> None:
         """Ask for no more notifications."""
-        if self._settings.only_polls:
+        if not self.listens:
             return
         await self._claiming.run("idle/leave", {"worker": self._worker, "queues": list(queues)})
 
@@ -336,7 +340,7 @@ class PostgresWorker:
             self._ready_cursor(queue).scan_soon()
 
     def _settled(self, rows: Sequence[TupleRow]) -> bool:
-        if self._settings.only_polls:
+        if not self.listens:
             return self._clock() - self._last_found > _ALERT_SECONDS
         in_progress = {xid for row in rows for xid in row[5]}
         self._unnotified = in_progress if self._unnotified is None else self._unnotified & in_progress

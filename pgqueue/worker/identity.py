@@ -43,6 +43,7 @@ class Identity:
         """Become this worker."""
         sent = self._state.clock()
         await self._backend.register(info)
+        self._state.listens = self._backend.listens
         self._state.info = info
         self._state.lease_until = sent + self._state.timing.lease
 

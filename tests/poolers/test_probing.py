@@ -75,7 +75,7 @@ def test_a_pooler_is_found_while_others_take_the_servers_that_it_gives_back(dsn:
 def test_who_waits_too_long_for_a_second_server_is_treated_as_lent_one_for_a_transaction(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pooler, "PATIENCE", 0.3)
+    monkeypatch.setattr(pooler, "PATIENCE", 2.0)
     with pooled(dsn, "session", {"default_pool_size": "1"}) as front:
         assert behind(front, dsn).pooling() == "transaction"
 

@@ -34,7 +34,8 @@ async def test_jobs_of_every_kind_run(app: PgQueue[None], watch: Watch, mode: st
             raise ValueError
         return "done"
 
-    async with app.worker(concurrency=20):
+    async with app.worker(concurrency=20) as worker:
+        assert worker.state.listens == (mode == "session"), "else it would look more rarely when idle"
         [told] = heard.named("worker.pooled")
         assert told == {"pooling": mode, "woken_by": "notifications" if mode == "session" else "polling"}
         one, other, retried = double.enqueue(1), in_a_thread.enqueue(1), await fail_once.aenqueue()
