@@ -40,7 +40,7 @@ class Held(HeldRun):
         nothing = cast("Any", None)
         desk = Desk(state_of(cast("Hands", monotonic)), nothing, Registry(), Payloads(None, ()), nothing)
         slot = Slot(desk)
-        slot.job, slot.deadline = job, monotonic() + timeout
+        slot.job, slot.started, slot.deadline = job, monotonic(), monotonic() + timeout
         super().__init__(job, slot, desk)
         self.said: asyncio.Queue[tuple[float | None, str | None]] = asyncio.Queue()
         self.stored: list[Any] = []
@@ -80,7 +80,7 @@ class Started:
             return await self.ending
 
 
-def held(task: Task[..., Any], *args: Any, timeout: float = 60, payload: str | None = None, **facts: Any) -> Held:
+def held(task: Task[..., Any], /, *args: Any, timeout: float = 60, payload: str | None = None, **facts: Any) -> Held:
     """Return a run of a new job."""
     job = ClaimedJob(
         id=next(_numbers),

@@ -37,8 +37,7 @@ async def test_deps_are_made_once_a_child_and_context_variables_end_with_their_j
 async def test_a_route_runs_in_a_child_with_the_name_and_the_arguments_as_they_are(children: Children) -> None:
     route = shop.pgq.tasks.find("image:resize")
     assert route is not None
-    run = held(shop.where, payload='{"path": "/a.png"}')
-    run.job = run.job._replace(task="image:resize")
+    run = held(shop.where, payload='{"path": "/a.png"}', task="image:resize")
     report = await children.run(run.job, route, run)
     assert report.result == '["image:resize",{"path":"/a.png"}]', report.error
 

@@ -15,6 +15,7 @@ from tests.processes import shop
 from tests.support import Watch
 from tests.worker.harness import ENDED, STATE, Heard, errors_of, row_of, runs_of
 
+RECORDED = "select true from pgqueue.all_attempts where job_id = %s and outcome = %s"
 NOTED = "select note from pgqueue.job_progress where job_id = %s and done = 0.5"
 
 
@@ -29,25 +30,24 @@ async def test_each_end_of_a_handler_is_recorded_as_in_any_other_executor(
     app: PgQueue[Any], watch: Watch, database: psycopg.Connection
 ) -> None:
     ends = {
-        "nothing": ("succeeded", "succeeded", None),
-        "error": ("dead", "dead", "ValueError"),
-        "GiveUp": ("dead", "dead", "pgqueue.GiveUp"),
-        "SystemExit": ("dead", "dead", "SystemExit"),
-        "Snooze": ("scheduled", "snooze", "pgqueue.Snooze"),
-        "RetryAfter": ("dead", "dead", "pgqueue.RetryAfter"),
-        "_exit": ("dead", "dead", "pgqueue.ChildDied"),
-        "SIGSEGV": ("dead", "dead", "pgqueue.ChildDied"),
+        "nothing": ("succeeded", None),
+        "error": ("dead", "ValueError"),
+        "GiveUp": ("dead", "pgqueue.GiveUp"),
+        "SystemExit": ("dead", "SystemExit"),
+        "Snooze": ("snooze", "pgqueue.Snooze"),
+        "RetryAfter": ("dead", "pgqueue.RetryAfter"),
+        "_exit": ("dead", "pgqueue.ChildDied"),
+        "SIGSEGV": ("dead", "pgqueue.ChildDied"),
     }
     jobs = {how: shop.behave.using(max_retries=0).enqueue(how) for how in ends}
     once_more = shop.behave.using(max_retries=1).enqueue("error")
     async with app.worker(children=1):
-        for how, (state, _, _) in ends.items():
-            await watch.auntil(STATE, state, jobs[how].id)
-        await watch.auntil(STATE, "scheduled", once_more.id)
-    for how, (_, outcome, kind) in ends.items():
+        for how, (outcome, _) in ends.items():
+            await watch.auntil(RECORDED, jobs[how].id, outcome)
+        await watch.auntil(RECORDED, once_more.id, "retry")
+    for how, (outcome, kind) in ends.items():
         assert runs_of(database, jobs[how].id)[-1][2] == outcome
         assert errors_of(database, jobs[how].id)[-1][0] == kind, how
-    assert runs_of(database, once_more.id)[-1][2] == "retry"
 
 
 async def test_a_job_that_kills_its_child_three_times_is_dead_as_poison_and_an_innocent_runs(
