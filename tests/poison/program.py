@@ -90,7 +90,7 @@ class Parent:
             code = 70
             try:
                 code = work(order)
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - the forked process must never come back
                 traceback.print_exc()
             finally:
                 sys.stdout.flush()

@@ -72,7 +72,9 @@ def test_two_killers_are_dead_after_three_starts_each_and_their_innocents_run_on
     watch.until(ENDED, 40, "succeeded")
     watch.until(ENDED, 2, "dead")
     assert all(ended_as_poison(database, killer) for killer in killers)
-    assert sorted(len(member.starts(killer)) for killer in killers) in ([2, 3], [3, 3]), "both were held at the first death"
+    assert sorted(len(member.starts(killer)) for killer in killers) in ([2, 3], [3, 3]), (
+        "both were held at the first death"
+    )
     assert paid(database, innocents) == []
     assert repeated(member, innocents) == {}
 
