@@ -181,8 +181,8 @@ class Endings:
         if name == "job.unreadable" and "SignatureMismatch" in error[:100]:
             name = "job.mismatch"
         facts = {"job": job.id, "task": job.task, "attempt": job.attempt + 1, "error": summarise(error)}
-        again = {"again_in": round(delay, 2)} if name != "job.dead" else {}
-        self._events.emit(name, **facts, **again, **self._facts(slot, job))
+        more = {"again_in": round(delay, 2)} if name != "job.dead" else {"traceback": json.loads(error).get("traceback")}
+        self._events.emit(name, **facts, **more, **self._facts(slot, job))
 
     def _tell_success(self, slot: Slot, job: ClaimedJob) -> None:
         self._events.emit("job.succeeded", job=job.id, task=job.task, attempt=job.attempt + 1, **self._facts(slot, job))
