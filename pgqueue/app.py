@@ -41,6 +41,8 @@ from pgqueue.version import __version__
 from pgqueue.worker.addresses import module_of_caller
 from pgqueue.worker.assembly import Plan
 from pgqueue.worker.options import (
+    check_child_jobs,
+    check_child_megabytes,
     check_children,
     check_concurrency,
     check_limits,
@@ -204,6 +206,8 @@ class PgQueue(SyncQueue, AsyncQueue, Declaring[D]):
         limits: Mapping[str, int] | None = None,
         concurrency: int = 100,
         children: int | None = None,
+        child_jobs: int = 1000,
+        child_megabytes: int | None = None,
         max_jobs: int | None = None,
         drain: bool = False,
         stop_timeout: Duration = "30s",
@@ -217,6 +221,8 @@ class PgQueue(SyncQueue, AsyncQueue, Declaring[D]):
             limits: How many jobs of a queue may run at the same time, by queue.
             concurrency: Jobs that run at the same time.
             children: Most child processes, for tasks with executor="process"; one a core.
+            child_jobs: After so many jobs a child process is replaced.
+            child_megabytes: A child process that holds more than this after a job is replaced; none is.
             max_jobs: After so many jobs no more are taken, and a worker that runs as a program stops.
             drain: Whether a worker that runs as a program stops when nothing is ready or due.
             stop_timeout: How long running jobs may go on when the worker stops.
@@ -233,6 +239,8 @@ class PgQueue(SyncQueue, AsyncQueue, Declaring[D]):
             strict=check_strict(strict, weights),
             limits=check_limits(limits, served),
             children=check_children(children),
+            child_jobs=check_child_jobs(child_jobs),
+            child_megabytes=check_child_megabytes(child_megabytes),
             most_jobs=check_most_jobs(max_jobs),
             drain=drain,
             timing=timing_of(stop_timeout),

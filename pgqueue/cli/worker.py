@@ -32,6 +32,8 @@ MOST_PROCESSES = 1000
 @click.option("--limit", "limits", metavar="NAME:N", multiple=True, help="Run at most N jobs of a queue; repeatable.")
 @click.option("--concurrency", "-c", default=100, show_default=True, help="Jobs that run at the same time.")
 @click.option("--children", type=int, help="Child processes for tasks with executor=process; one a core.")
+@click.option("--child-jobs", default=1000, show_default=True, help="Replace a child process after so many jobs.")
+@click.option("--child-megabytes", type=int, help="Replace a child process that holds more after a job.")
 @click.option("--processes", type=int, help="Run so many workers, and start again those that die.")
 @click.option("--drain", is_flag=True, help="Stop when nothing is ready or due.")
 @click.option("--max-jobs", type=int, help="Stop after so many jobs.")

@@ -41,6 +41,8 @@ class JsonLines(logging.Formatter):
                 error=f"{record.exc_info[0].__name__}: {record.exc_info[1]}",
                 traceback=self.formatException(record.exc_info),
             )
+        elif record.exc_text:  # of a child process, where the exception stayed
+            line.update(error=record.exc_text.rsplit("\n", 1)[-1], traceback=record.exc_text)
         return _as_json(line)
 
 

@@ -38,7 +38,7 @@ KINDS: Mapping[str, Kind] = {
     "job.expired": Kind(WARNING, "late", "expired before it could start[, at {expires_at}]", "expired"),
     "job.lost": Kind(WARNING, "lost", "its outcome[ {verdict}] was dropped: the job is another run's by now", "lost"),
     "job.unknown_task": Kind(WARNING, "back", f"handed back: no task of this name here{_AGAIN}", "released"),
-    "job.unreadable": Kind(WARNING, "back", f"handed back: its arguments cannot be read here{_AGAIN}", "released"),
+    "job.unreadable": Kind(WARNING, "back", f"handed back: this worker cannot run it{_AGAIN}", "released"),
     "job.mismatch": Kind(
         WARNING, "back", f"handed back: its arguments are those of another version of the task{_AGAIN}", "released"
     ),

@@ -14,7 +14,7 @@ from pgqueue.tasks import Registry
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.calls import Calls
-from pgqueue.worker.children import Children
+from pgqueue.worker.children import RECYCLE_JOBS, Children
 from pgqueue.worker.claimer import Claimer
 from pgqueue.worker.endings import Endings
 from pgqueue.worker.finisher import Finisher
@@ -45,6 +45,8 @@ class Plan:
         strict: Whether a queue is served only while those before it are empty.
         limits: Most jobs that run at the same time, by queue.
         children: Most child processes.
+        child_jobs: After so many jobs a child process is replaced.
+        child_megabytes: A child process that holds more after a job is replaced; None: never.
         most_jobs: After so many jobs no more are taken; None: never.
         drain: Whether it asks for its stop when nothing is left to do.
         timing: How often the services do what.
@@ -55,6 +57,8 @@ class Plan:
     strict: bool = False
     limits: Mapping[str, int] = field(default_factory=dict)
     children: int = 1
+    child_jobs: int = RECYCLE_JOBS
+    child_megabytes: int | None = None
     most_jobs: int | None = None
     drain: bool = False
     timing: Timing = field(default_factory=Timing)
@@ -95,7 +99,12 @@ class Assembly:
         self.buffers = Buffers(plan.weights, clock, strict=plan.strict, limits=limits)
         self.finisher = Finisher(state, backend, events)
         self.desk = Desk(state, backend, registry, payloads, completer)
-        self.children = Children(most=plan.children, events=events)
+        self.children = Children(
+            most=plan.children,
+            events=events,
+            recycle_jobs=plan.child_jobs,
+            recycle_megabytes=plan.child_megabytes,
+        )
         self.calls = Calls(registry, payloads, self.desk, self.children, deps)
         hooks = HookRunner(registry, self.calls.threads, events)
         self.endings = Endings(state, payloads, self.finisher, self.calls, self.desk, hooks, events)

@@ -14,7 +14,7 @@ from pgqueue.model.job import ClaimedJob
 from pgqueue.model.poison import MOST_CRASHES
 from pgqueue.tasks import Declaration, Run
 from pgqueue.telemetry.events import Events
-from pgqueue.worker.addresses import Module, address_of, check_not_importing, modules_of
+from pgqueue.worker.addresses import Module, address_of, modules_of
 from pgqueue.worker.guard import Guard
 from pgqueue.worker.process import Answer, Ended, Process
 from pgqueue.worker.reports import Report
@@ -68,12 +68,7 @@ class Children:
         return max(self._most - self._busy, 0)
 
     async def start(self, tasks: Iterable[Declaration]) -> None:
-        """Start one child and wait until it has imported the application; nothing when no task wants children.
-
-        Raises:
-            TaskError: A child process is importing the application, and started this.
-        """
-        check_not_importing()
+        """Start one child and wait until it has imported the application; nothing when no task wants children."""
         chosen = list(tasks)
         if not any(task.executor == "process" for task in chosen):
             return

@@ -63,6 +63,26 @@ def check_children(value: object) -> int:
     return check_whole_number(value, "children", 1, 1000, "Leave it out for one a core.")
 
 
+def check_child_jobs(value: object) -> int:
+    """Return after how many jobs a child process is replaced.
+
+    Raises:
+        InvalidOption: It is no positive whole number.
+    """
+    return check_whole_number(value, "child_jobs", 1, 10**9, "Leave it out for 1,000.")
+
+
+def check_child_megabytes(value: object) -> int | None:
+    """Return how much a child process may hold after a job; None: as much as it likes.
+
+    Raises:
+        InvalidOption: It is no positive whole number.
+    """
+    return (
+        None if value is None else check_whole_number(value, "child_megabytes", 1, 10**6, "Leave it out for no bound.")
+    )
+
+
 def check_most_jobs(value: object) -> int | None:
     """Return after how many jobs a worker ends; None: never.
 

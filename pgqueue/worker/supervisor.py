@@ -17,6 +17,7 @@ from pgqueue.model.errors import ConfigurationError
 from pgqueue.model.payloads import Payloads
 from pgqueue.tasks import Registry
 from pgqueue.telemetry.events import Events
+from pgqueue.worker.addresses import check_not_importing
 from pgqueue.worker.assembly import Assembly, Plan
 from pgqueue.worker.beacon import Beacon
 from pgqueue.worker.ending import Ending
@@ -89,9 +90,11 @@ class Worker:
             BackendUnavailable: The database cannot be reached.
             SchemaError: It is not migrated.
             ConfigurationError: It is a copy that nobody adopted, or this worker was started before.
+            TaskError: A child process is importing the application, and started this.
         """
         if self.outlook.heartbeat is not None:
             raise ConfigurationError("This worker was started before.", "Make another with pgq.worker().")
+        check_not_importing()
         self._loop, began = asyncio.get_running_loop(), self.state.clock()
         try:
             await self._parts.identity.register(self.state.info)
