@@ -32,7 +32,7 @@ async def test_a_worker_goes_on_once_its_outcomes_are_recorded(
 
         def hungry() -> None:
             wake()
-            if worker.slots.free == SLOTS and worker._finisher.is_behind:
+            if worker.slots.free == SLOTS and worker._parts.finisher.is_behind:
                 dry.set()
 
         worker.slots.hungry = hungry

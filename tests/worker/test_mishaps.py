@@ -21,7 +21,7 @@ from tests.worker.harness import ENDED, Heard, errors_of, runs_of, timed
 class BrokenPolicy(RetryPolicy):
     """It cannot say when."""
 
-    def delay(self, retried: int) -> float:
+    def pause(self, retried: int, error: BaseException) -> float:
         raise ZeroDivisionError
 
 
@@ -39,9 +39,9 @@ async def test_a_retry_policy_that_raises_costs_no_slot_and_leaves_no_job_hangin
     job = fail.enqueue()
     async with pgq.worker(concurrency=1):
         await heard.wait("service.failed")
-        await watch.auntil("select state = 'scheduled' and attempt = 0 from pgqueue.all_jobs where id = %s", job.id)
-        assert runs_of(database, job.id) == [(1, 0, "release")], "its handler ran, and that is recorded"
-        assert errors_of(database, job.id) == [("ZeroDivisionError", "")]
+        await watch.auntil("select state = 'scheduled' and attempt = 1 from pgqueue.all_jobs where id = %s", job.id)
+        assert runs_of(database, job.id) == [(1, 1, "retry")], "the default formula stood in"
+        assert errors_of(database, job.id) == [("ValueError", "")]
         work.enqueue()
         await watch.auntil(ENDED, 1, "succeeded")
 
