@@ -20,6 +20,7 @@ from tests.worker.crew import lines
 SHORT = {"beat": 0.2, "lease": 1.0, "sweep": 0.2}  # a dead worker is found by its silence, soon
 BURIED = {"sweep": 0.1}  # it is found by whoever takes its place
 PATIENCE = 20.0
+MOST_DEATHS = 50
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -129,7 +130,7 @@ class Forks:
         number = next(self._numbers)
         member = self._members[number] = Member(self, number, folder)
         order = {"module": module, "dsn": dsn, "folder": str(folder), "timing": dict(timing), "options": options}
-        self.tell({"kind": "start", "order": number, "again": again, "bury": bury, **order})
+        self.tell({"kind": "start", "order": number, "again": MOST_DEATHS if again else 0, "bury": bury, **order})
         return member
 
     def tell(self, order: Mapping[str, Any]) -> None:

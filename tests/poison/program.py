@@ -82,7 +82,7 @@ class Parent:
             code = os.waitstatus_to_exitcode(status)
             say(kind="ended", order=order["order"], pid=pid, code=code)
             if order["again"] and code and order["order"] not in self._ended:
-                self._fork({**order, "dead": pid})
+                self._fork({**order, "again": order["again"] - 1, "dead": pid})
 
     def _fork(self, order: Order) -> None:
         pid = os.fork()
