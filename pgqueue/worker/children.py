@@ -249,7 +249,7 @@ class Children:
 def crashed(error: ChildDied, job: ClaimedJob, task: Declaration) -> Report:
     """Say what becomes of a job whose child died of it."""
     if job.crashes + 1 >= MOST_CRASHES:
-        message = f"{error.problem} It was the child process number {MOST_CRASHES} that died of this job."
+        message = f"{error.problem} With it, {MOST_CRASHES} processes have died of this job, or while they held it."
         return Report("poison", 0.0, json.dumps({"type": "Poison", "message": message}), None)
     judgement = judge(error, job, task.retry)
     ends = judgement.verdict == "dead"
