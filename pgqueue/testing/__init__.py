@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pgqueue.testing.contexts import TestContext, job_context
 from pgqueue.testing.jobs import EnqueuedJobs, Jobs
 
-__all__ = ["EnqueuedJobs", "Jobs"]
+__all__ = ["EnqueuedJobs", "Jobs", "TestContext", "job_context"]
