@@ -57,10 +57,14 @@ def test_a_killer_beside_500_buffered_innocents_is_dead_after_three_starts_and_n
     assert member.codes == [-9, -9, -9]
     assert ended_as_poison(database, killer)
     assert len(member.starts(killer)) == 3
+    member.end()
     assert runs_of(database, killer) == [(1, 0, "rescued"), (2, 0, "rescued"), (3, 0, "dead")]
     assert paid(database, innocents) == []
     assert repeated(member, innocents) == {}
     assert [(event["_job"], event["_task"]) for event in member.events("job.poison")] == [(int(killer), "kill")]
+    assert pgq.inspector.retry(killer) == "retried"
+    back = row_of(database, killer)
+    assert (back["state"], back["crashes"], back["attempt"]) == ("ready", 0, 0), "an operator knows better"
 
 
 def test_two_killers_are_dead_after_three_starts_each_and_their_innocents_run_once(
