@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pgqueue.backend import Answer, Heart, Outcome
 from pgqueue.model.job import ClaimedJob
 from pgqueue.telemetry.events import Events
+from pgqueue.worker import calls
 from pgqueue.worker.state import WorkerState
 
 HELD_UP_SECONDS = 1.0
@@ -73,9 +74,17 @@ class Stalls:
             self._call(self._given, outcomes, answers)
 
     def _where(self) -> str:
-        """Return the line that the event loop's thread is at."""
+        """Return the handler's line that the event loop's thread is at, and what that is waiting in."""
         frame = sys._current_frames().get(self._thread)
         if frame is None:
             return "unknown"
-        last = traceback.extract_stack(frame)[-1]
-        return f"{last.filename}:{last.lineno} in {last.name}"
+        stack = traceback.extract_stack(frame)
+        ours = max((number for number, one in enumerate(stack) if one.filename == calls.__file__), default=-1)
+        handler, last = stack[min(ours + 1, len(stack) - 1)], stack[-1]
+        if ours < 0 or handler is last:
+            return _line(last)
+        return f"{_line(handler)}, there {_line(last)}"
+
+
+def _line(frame: traceback.FrameSummary) -> str:
+    return f"{frame.filename}:{frame.lineno} in {frame.name}"
