@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pgqueue.model.clock import Clock, monotonic
 from pgqueue.model.job import ClaimedJob
@@ -30,6 +30,9 @@ class Buffers:
         taken: How many were taken so far.
         urgent: Jobs that run before all others, also while it is closed.
         closed: Whether the lines are not served, because a job has to be alone.
+        marks: How many jobs are left in a line when ``hungry`` is called, by queue.
+        hungry: Called when more jobs of a queue are wanted; set by whoever provides them.
+        rouse: Called when slots that sleep may take so many jobs; set by whoever knows the slots.
     """
 
     def __init__(
@@ -52,6 +55,9 @@ class Buffers:
         self.taken = 0
         self.urgent: deque[ClaimedJob] = deque()
         self.closed = False
+        self.marks: dict[str, int] = {}
+        self.hungry: Callable[[], None] = lambda: None
+        self.rouse: Callable[[int], None] = lambda jobs: None
 
     def add(self, queue: str, jobs: Sequence[ClaimedJob]) -> None:
         """Put claimed jobs behind the others of their queue."""
@@ -62,9 +68,8 @@ class Buffers:
     def take(self) -> ClaimedJob | None:
         """Return the next job to run, or None."""
         with self._lock:
-            if self.urgent:
-                self.taken += 1
-                return self.urgent.popleft()
+            if self.urgent and (job := self._take_urgent()) is not None:
+                return job
             if not self.size or self.closed:
                 return None
             if self._only is None:
@@ -78,10 +83,17 @@ class Buffers:
         """Whether it has to be told of every job that runs no more."""
         return self._limits is not None
 
+    @property
+    def promised(self) -> int:
+        """How many jobs are held and not taken, wherever they wait."""
+        return self.size + len(self.urgent) + (0 if self._limits is None else self._limits.parked())
+
     def ended(self, job: ClaimedJob) -> None:
-        """A job that was taken runs no more."""
+        """A job that was taken runs no more. Its slot takes the next one, others are woken."""
         if self._limits is not None:
-            self.urgent.extend(self._limits.ended(job, self._clock()))
+            with self._lock:
+                self.urgent.extend(self._limits.ended(job, self._clock()))
+            self.rouse(len(self.urgent) - 1)
 
     def waiting(self, queue: str) -> int:
         """Return how many jobs of a queue wait."""
@@ -89,14 +101,27 @@ class Buffers:
         return len(self._lines[queue]) + parked
 
     def room(self, queue: str, wanted: int) -> int:
-        """Return how many jobs of a queue are worth a claim, of those wanted: none while some of it cannot start."""
+        """Return how many jobs of a queue are worth a claim, of those wanted beside what waits."""
         if self._limits is None:
             return wanted
-        return 0 if self._limits.parked(queue) else self._limits.room(queue, wanted)
+        return self._limits.room(queue, wanted, self.waiting(queue), self._clock())
+
+    def is_held_up(self, queue: str) -> bool:
+        """Whether jobs of a queue wait for a limit."""
+        return self._limits is not None and (not self._limits.is_open(queue) or self._limits.parked(queue) > 0)
 
     def overdue(self) -> list[ClaimedJob]:
-        """Take out what its task's limit holds up."""
-        return [] if self._limits is None else self._limits.overdue(self._clock())
+        """Take out what a limit holds up for too long."""
+        if self._limits is None:
+            return []
+        with self._lock:
+            now = self._clock()
+            out = self._limits.overdue(now)
+            for queue, line in self._lines.items():
+                late = [line.pop() for _ in range(self._limits.excess(queue, len(line), now))]
+                self.size -= len(late)
+                out += late
+            return out
 
     def take_out(self, keys: Collection[tuple[int, int]]) -> list[ClaimedJob]:
         """Take the jobs of these (id, run) out of their lines."""
@@ -105,22 +130,35 @@ class Buffers:
             for job in out:
                 self._lines[job.queue].remove(job)
             self.size -= len(out)
-            return out + ([] if self._limits is None else self._limits.take_out(keys))
+            return out + ([] if self._limits is None else self._limits.take_out(lambda job: (job.id, job.run) in keys))
 
     def drain(self, queue: str | None = None) -> list[ClaimedJob]:
-        """Take all that no slot was promised; of one queue, what stands in its line."""
+        """Take all that no slot was promised, or all of one queue."""
         with self._lock:
             lines = list(self._lines.values()) if queue is None else [self._lines[queue]]
             jobs = [job for line in lines for job in line]
             for line in lines:
                 line.clear()
             self.size -= len(jobs)
-            return jobs if queue is not None or self._limits is None else jobs + self._limits.take_out(None)
+            return (
+                jobs if self._limits is None else jobs + self._limits.take_out(lambda job: queue in (None, job.queue))
+            )
+
+    def _take_urgent(self) -> ClaimedJob | None:
+        for job in self.urgent:
+            if self._limits is None or self._limits.may_run(job, self._clock()):
+                self.urgent.remove(job)
+                self.taken += 1
+                return job
+        return None
 
     def _take_by_turn(self) -> ClaimedJob | None:
         while (queue := self._choose()) is not None:
-            job = self._lines[queue].popleft()
+            line = self._lines[queue]
+            job = line.popleft()
             self.size -= 1
+            if len(line) == self.marks.get(queue):
+                self.hungry()
             if self._limits is None or self._limits.admit(job, self._clock()):
                 self.taken += 1
                 return job

@@ -1,19 +1,20 @@
 """How many jobs of a queue, of a task, or in child processes run at the same time in this worker.
 
-A job whose task is at its limit is parked, and runs before others once there is room. What parks longer than a second, or
-more than one round deep, is handed back: another worker may have room.
+A job whose task is at its limit is parked, and runs before others once there is room. How many wait here follows how long
+such jobs take: what will not start within a second goes back, for another worker may have room.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pgqueue.model.job import ClaimedJob
 from pgqueue.tasks import Registry
 
-PARKED_SECONDS = 1.0
+WAITING_SECONDS = 1.0
+LATEST = 0.2  # weight of the latest job in the measured duration
 
 
 @dataclass(slots=True)
@@ -21,11 +22,13 @@ class Group:
     """Jobs that share a limit.
 
     Attributes:
-        moved: Monotonic second at which one of them last started, or parked first.
+        lasts: Seconds that one of them takes, as measured; 0: none has ended yet.
+        moved: Monotonic second at which one of them last started.
     """
 
     most: int
     running: int = 0
+    lasts: float = 0.0
     moved: float = 0.0
     parked: deque[ClaimedJob] = field(default_factory=deque)
 
@@ -33,6 +36,21 @@ class Group:
     def is_open(self) -> bool:
         """Whether one more may run."""
         return self.running < self.most
+
+    def start(self, now: float) -> None:
+        """Count one more that runs."""
+        self.running += 1
+        self.moved = now
+
+    def end(self, seconds: float) -> None:
+        """Count one less, and note how long it took."""
+        self.running -= 1
+        self.lasts += (seconds - self.lasts) * (LATEST if self.lasts else 1.0)
+
+    def soon(self, now: float) -> int:
+        """Return how many more will start within a second, while it is full."""
+        since = now - self.moved
+        return 0 if since > WAITING_SECONDS else int(self.most * WAITING_SECONDS / max(self.lasts, since, 0.001))
 
 
 class Limits:
@@ -48,7 +66,8 @@ class Limits:
         self._queues = {queue: Group(most) for queue, most in queues.items()}
         self._registry = registry
         self._children = Group(children)
-        self._tasks: dict[str, tuple[Group, ...]] = {}
+        self._tasks: dict[tuple[bool, str], Group] = {}  # a route and a task may have the same name
+        self._running: dict[tuple[int, int], float] = {}  # since which second
         self.is_needed = bool(queues) or any(task.limit or task.executor == "process" for task in registry)
 
     def is_open(self, queue: str) -> bool:
@@ -56,17 +75,32 @@ class Limits:
         group = self._queues.get(queue)
         return group is None or group.is_open
 
-    def room(self, queue: str, wanted: int) -> int:
-        """Return how many jobs of a queue are worth a claim, of those wanted: what may run, and as many again."""
+    def room(self, queue: str, wanted: int, waiting: int, now: float) -> int:
+        """Return how many jobs of a queue are worth a claim, of those wanted: what may run, and at most as many again."""
         group = self._queues.get(queue)
-        return wanted if group is None else min(wanted, 2 * group.most - group.running)
+        if group is None:
+            return wanted
+        return min(wanted, group.most + min(group.most, group.soon(now)) - group.running - waiting)
+
+    def excess(self, queue: str, waiting: int, now: float) -> int:
+        """Return how many of the jobs that wait in a queue's line will not start soon, because the queue is at its limit."""
+        group = self._queues.get(queue)
+        return 0 if group is None or group.is_open else max(0, waiting - group.soon(now))
+
+    def may_run(self, job: ClaimedJob, now: float) -> bool:
+        """Count a job as running if it may run, or does so already."""
+        if (job.id, job.run) not in self._running:
+            groups = self._groups(job.task)
+            if not (self.is_open(job.queue) and all(group.is_open for group in groups)):
+                return False
+            self._start(job, groups, now)
+        return True
 
     def admit(self, job: ClaimedJob, now: float) -> bool:
-        """Count a job as running, or park it."""
+        """Count a job of an open queue as running, or park it."""
         groups = self._groups(job.task)
         for group in groups:
             if not group.is_open:
-                group.moved = group.moved if group.parked else now
                 group.parked.append(job)
                 return False
         self._start(job, groups, now)
@@ -74,65 +108,56 @@ class Limits:
 
     def ended(self, job: ClaimedJob, now: float) -> list[ClaimedJob]:
         """A job runs no more; return parked ones that count as running from now on."""
-        for group in self._all(job):
-            group.running -= 1
-        admitted = []
-        for group in self._parking():
-            while group.parked and self.is_open(group.parked[0].queue):
-                waiting = group.parked[0]
-                groups = self._groups(waiting.task)
-                if not all(other.is_open for other in groups):
-                    break
-                admitted.append(group.parked.popleft())
-                self._start(waiting, groups, now)
-        return admitted
+        since = self._running.pop((job.id, job.run), None)
+        if since is not None:
+            for group in (*self._groups(job.task), *self._queue_of(job)):
+                group.end(now - since)
+        return [started for group in self._parking() for started in self._admit_parked(group, now)]
 
-    def parked(self, queue: str) -> int:
-        """Return how many jobs of a queue are parked."""
-        return sum(job.queue == queue for group in self._parking() for job in group.parked)
+    def parked(self, queue: str | None = None) -> int:
+        """Return how many jobs of a queue are parked; None: of all."""
+        return sum(queue in (None, job.queue) for group in self._parking() for job in group.parked)
 
     def overdue(self, now: float) -> list[ClaimedJob]:
-        """Take out what is parked more than one round deep, or for too long."""
+        """Take out what is parked and will not start soon, the last ones first."""
+        late = [(group, len(group.parked) - group.soon(now)) for group in self._parking()]
+        return [group.parked.pop() for group, count in late for _ in range(count)]
+
+    def take_out(self, chosen: Callable[[ClaimedJob], bool]) -> list[ClaimedJob]:
+        """Take out the parked jobs that are chosen."""
         out: list[ClaimedJob] = []
         for group in self._parking():
-            keep = 0 if now - group.moved > PARKED_SECONDS else group.most
-            while len(group.parked) > keep:
-                out.append(group.parked.pop())
+            out += filter(chosen, group.parked)
+            group.parked = deque(job for job in group.parked if not chosen(job))
         return out
 
-    def take_out(self, keys: Collection[tuple[int, int]] | None) -> list[ClaimedJob]:
-        """Take out parked jobs of these (id, run); None: all."""
-        out: list[ClaimedJob] = []
-        for group in self._parking():
-            chosen = [job for job in group.parked if keys is None or (job.id, job.run) in keys]
-            for job in chosen:
+    def _admit_parked(self, group: Group, now: float) -> list[ClaimedJob]:
+        admitted: list[ClaimedJob] = []
+        for job in list(group.parked) if group.is_open else ():
+            if not group.is_open:
+                break
+            if self.may_run(job, now):
                 group.parked.remove(job)
-            out += chosen
-        return out
+                admitted.append(job)
+        return admitted
 
     def _start(self, job: ClaimedJob, groups: Iterable[Group], now: float) -> None:
-        for group in groups:
-            group.running += 1
-            group.moved = now
-        queue = self._queues.get(job.queue)
-        if queue is not None:
-            queue.running += 1
+        self._running[job.id, job.run] = now
+        for group in (*groups, *self._queue_of(job)):
+            group.start(now)
 
-    def _all(self, job: ClaimedJob) -> Iterator[Group]:
-        yield from self._groups(job.task)
-        if job.queue in self._queues:
-            yield self._queues[job.queue]
+    def _queue_of(self, job: ClaimedJob) -> tuple[Group, ...]:
+        group = self._queues.get(job.queue)
+        return () if group is None else (group,)
 
     def _groups(self, name: str) -> tuple[Group, ...]:
-        groups = self._tasks.get(name)
-        if groups is None:
-            task = self._registry.find(name)
-            found = [Group(task.limit)] if task is not None and task.limit else []
-            if task is not None and task.executor == "process":
-                found.append(self._children)
-            groups = self._tasks[name] = tuple(found)
-        return groups
+        task = self._registry.find(name)
+        if task is None:
+            return ()
+        children = (self._children,) if task.executor == "process" else ()
+        if not task.limit:
+            return children
+        return (self._tasks.setdefault((task.raw, task.name), Group(task.limit)), *children)
 
-    def _parking(self) -> Iterator[Group]:
-        own = {id(group): group for groups in self._tasks.values() for group in groups}
-        return (group for group in own.values() if group.parked)
+    def _parking(self) -> list[Group]:
+        return [group for group in (*self._tasks.values(), self._children) if group.parked]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
@@ -14,8 +13,8 @@ from pgqueue.backend import Completer, Ending, Progress, WorkerBackend
 from pgqueue.model.conversion import short
 from pgqueue.model.errors import HandleError, InvalidOption, JobLost, JobNotCommitted
 from pgqueue.model.job import ClaimedJob
+from pgqueue.model.open_shape import OpenShape
 from pgqueue.model.options import check_text
-from pgqueue.model.payload import CallShape
 from pgqueue.model.payloads import Payloads
 from pgqueue.model.traces import trace_id
 from pgqueue.tasks import Handle, Registry
@@ -25,14 +24,11 @@ if TYPE_CHECKING:
     from pgqueue.worker.slot import Slot
 
 LONGEST_NOTE = 500
+LONGEST_AHEAD = 1e9  # seconds; a datetime cannot hold more
 A = TypeVar("A")
 
 
-def _anything(value: Any) -> Any:
-    return value
-
-
-_PLAIN = CallShape(_anything, context=False)
+ANYTHING = OpenShape("the value")  # the shape of what no annotation describes
 
 
 class Desk:
@@ -71,8 +67,8 @@ class Desk:
 
     async def keep(self, run: HeldRun, value: Any) -> None:
         """Store where a later run may go on."""
-        text = self._payloads.result(_PLAIN, value) or "null"
-        if not await self._backend.keep(run.job, text):
+        text = self._payloads.result(ANYTHING, value) or "null"
+        if not (run.is_held and await self._backend.keep(run.job, text)):
             raise lost(run.job)
         run.kept = True
 
@@ -90,7 +86,7 @@ class Desk:
     def result(self, job: ClaimedJob, value: Any) -> str | None:
         """Return the JSON under which a job's result is stored."""
         task = self._registry.find(job.task)
-        return self._payloads.result(_PLAIN if task is None else task.shape, value)
+        return self._payloads.result(ANYTHING if task is None else task.shape, value)
 
     def ending(self, run: HeldRun, started: float, result: Any) -> Ending:
         """Return how a job ends by its handler's own hand."""
@@ -98,16 +94,20 @@ class Desk:
         ago = self._state.clock() - started
         return Ending(job.id, job.run, job.lease, ago, self.result(job, result))
 
-    def remaining(self, deadline: float) -> float:
-        """Return seconds until a monotonic instant."""
-        return deadline - self._state.clock()
+    def instant(self, second: float) -> datetime:
+        """Return when a monotonic second is or was."""
+        return datetime.now(UTC) + timedelta(seconds=min(second - self._state.clock(), LONGEST_AHEAD))
 
-    def wait(self, work: Coroutine[Any, Any, A]) -> A:
-        """Do it on the worker's loop, while this thread waits."""
+    def wait(self, job: ClaimedJob, work: Coroutine[Any, Any, A]) -> A:
+        """Do it for a job on the worker's loop, while this thread waits."""
         if self._loop is None or _is_in_a_loop():
             work.close()
             raise HandleError("checkpoint() would block the event loop.", "Write await ctx.acheckpoint(...).")
-        doing: Future[A] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            doing: Future[A] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # the event loop is gone, and the worker with it
+            work.close()
+            raise lost(job) from None
         return doing.result()
 
 
@@ -120,12 +120,13 @@ class HeldRun:
         kept: Whether something is kept that a later run could go on from.
     """
 
-    __slots__ = ("_desk", "_logger", "_slot", "completed", "job", "kept", "resumed", "value")
+    __slots__ = ("_deadline", "_desk", "_logger", "_slot", "completed", "job", "kept", "resumed", "value")
 
     def __init__(self, job: ClaimedJob, slot: Slot, desk: Desk) -> None:
         self.job = job
         self._slot = slot
         self._desk = desk
+        self._deadline: datetime | None = None
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
         self.resumed: Any = None
         self.value: str | None = None
@@ -135,14 +136,19 @@ class HeldRun:
     @property
     def deadline(self) -> datetime:
         """When the time of this attempt is up."""
-        deadline = self._slot.deadline if self._slot.job is self.job else -math.inf
-        left = min(max(self._desk.remaining(deadline), 0.0), 1e9)
-        return datetime.now(UTC) + timedelta(seconds=left)
+        if self._deadline is None:
+            self._deadline = self._desk.instant(time_is_up(self.job, self._slot.started) if self.is_held else 0.0)
+        return self._deadline
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the slot still runs it; a thread may outlive that."""
+        return self._slot.job is self.job
 
     @property
     def cancelled(self) -> bool:
         """Whether the handler should end."""
-        return self._slot.job is not self.job or self._slot.reason is not None
+        return not self.is_held or self._slot.reason is not None
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -152,8 +158,10 @@ class HeldRun:
         return self._logger
 
     def progress(self, done: float | None, note: str | None) -> None:
-        """Note how far it is."""
-        self._desk.progress(checked(self.job, done, note))
+        """Note how far it is; of a run that is over nobody wants to know."""
+        progress = checked(self.job, done, note)
+        if self.is_held:
+            self._desk.progress(progress)
 
     def result(self, value: Any) -> None:
         """Keep a result, whatever becomes of the run."""
@@ -161,7 +169,7 @@ class HeldRun:
 
     def checkpoint(self, value: Any) -> None:
         """Store where a later run may go on."""
-        self._desk.wait(self._desk.keep(self, value))
+        self._desk.wait(self.job, self._desk.keep(self, value))
 
     async def acheckpoint(self, value: Any) -> None:
         """Store where a later run may go on."""
@@ -194,6 +202,12 @@ def checked(job: ClaimedJob, done: float | None, note: str | None) -> Progress:
     if note is not None and (not isinstance(note, str) or len(note) > LONGEST_NOTE):
         raise InvalidOption(f"note={short(note)} is no text of at most {LONGEST_NOTE} characters.", "Pass a few words.")
     return Progress(job.id, job.run, done, None if note is None else check_text(note, "note"))
+
+
+def time_is_up(job: ClaimedJob, started: float) -> float:
+    """Return the monotonic second at which the time of an attempt is up, by its timeout or the job's deadline."""
+    end = started + job.timeout_ms / 1000
+    return end if job.until is None else min(end, job.until)
 
 
 def lost(job: ClaimedJob) -> JobLost:

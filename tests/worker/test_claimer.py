@@ -47,7 +47,9 @@ class Line:
     def set_aside(self, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
         return jobs
 
-    def drain(self) -> list[ClaimedJob]:
+    size = 0
+
+    def drain(self, queue: str | None = None) -> list[ClaimedJob]:
         return []
 
     def take_out(self, keys: Collection[tuple[int, int]]) -> list[ClaimedJob]:
@@ -87,13 +89,16 @@ class Store:
 class Bench:
     """A claimer with nothing real around it."""
 
-    def __init__(self, ready: dict[str, int], *, free: int, weights: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, ready: dict[str, int], *, free: int, weights: dict[str, int] | None = None, strict: bool = False
+    ) -> None:
         self.clock = Hands()
         self.state = state_of(self.clock, weights or dict.fromkeys(ready, 1))
+        self.state.strict = strict
         self.store = Store(ready)
         self.places = Places(free)
         self.outbox = Outbox()
-        self.buffers = Buffers(self.state.weights)
+        self.buffers = Buffers(self.state.weights, self.clock, strict=strict)
         self.claimer = Claimer(
             self.state,
             cast("WorkerBackend", self.store),
@@ -191,6 +196,7 @@ async def test_each_queue_gives_its_part_of_the_room() -> None:
 
 async def test_an_empty_queue_is_put_to_rest_and_looked_at_within_a_poll() -> None:
     bench = Bench({"a": 0}, free=10)
+    bench.state.woke = bench.clock.now
     pause = await bench.claimer.run_once()
     assert (bench.store.claims, bench.store.looks, bench.store.dozing) == ([("a", 10)], [["a"]], {"a"})
     assert pause is not None
@@ -202,6 +208,28 @@ async def test_an_empty_queue_is_put_to_rest_and_looked_at_within_a_poll() -> No
     await bench.claimer.run_once()
     await bench.claimer.run_once()
     assert bench.buffers.size == 3
+
+
+async def test_when_long_nothing_has_come_it_looks_less_often() -> None:
+    bench = Bench({"a": 0}, free=10)
+    timing = bench.state.timing
+    bench.state.woke = bench.clock.now
+    bench.clock.now += 10 * timing.idle_poll + 0.1
+    pause = await bench.claimer.run_once()
+    assert pause is not None
+    assert 0.75 * timing.idle_poll <= pause <= timing.idle_poll
+    bench.claimer.notify("a")
+    bench.store.ready["a"] = 1
+    await bench.claimer.run_once()
+    assert bench.state.poll() == timing.poll, "a job came"
+
+
+async def test_a_worker_that_nobody_can_notify_always_looks_at_each_poll() -> None:
+    bench = Bench({"a": 0}, free=10)
+    bench.state.listens = False
+    pause = await bench.claimer.run_once()
+    assert pause is not None
+    assert pause <= bench.state.timing.poll
 
 
 async def test_a_job_of_after_the_claim_is_seen_by_the_look_before_it_rests() -> None:
@@ -253,6 +281,103 @@ async def test_jobs_that_no_slot_takes_for_a_second_are_handed_back_unrun() -> N
     await bench.claimer.run_once()
     assert [(o.verdict, o.started, o.delay) for o in bench.outbox.outcomes] == [("release", None, 0.0)] * 6
     assert bench.buffers.size == 0
+
+
+async def test_what_slow_slots_would_take_longer_than_a_second_for_is_handed_back() -> None:
+    bench = Bench({"a": 3000}, free=100)
+    for _ in range(5):
+        await bench.claimer.run_once()
+        bench.take(bench.buffers.size)
+        bench.places.free = 100
+        bench.clock.now += 0.05
+    await bench.claimer.run_once()
+    bench.places.free, ahead = 0, bench.buffers.size
+    assert ahead > 200
+    for _ in range(8):
+        bench.clock.now += 0.2
+        assert bench.buffers.take() is not None or bench.outbox.outcomes, "now they take five a second"
+        await bench.claimer.run_once()
+    assert len(bench.outbox.outcomes) >= ahead - 8
+    assert bench.buffers.size == 0
+
+
+async def test_a_queue_gets_its_part_of_a_cycle_while_others_wait_here_at_any_pace() -> None:
+    bench = Bench({"critical": 0, "low": 50}, free=50, weights={"critical": 10, "low": 1})
+    while bench.store.ready["low"]:
+        await bench.claimer.run_once()
+        bench.claimer.notify("low")
+    bench.places.free = 0
+    assert (bench.buffers.size, bench.claimer.pace) == (50, 0)
+    bench.store.ready["critical"] = 30
+    bench.claimer.notify("critical")
+    await bench.claimer.run_once()
+    assert bench.buffers.waiting("critical") == 10
+    assert [job.queue for job in (bench.buffers.take(), bench.buffers.take()) if job] == ["critical", "critical"]
+
+
+async def test_what_one_claim_of_a_round_brings_waits_for_the_others() -> None:
+    bench = Bench({"a": 100, "b": 100}, free=10)
+    seen = []
+    claim = bench.store.claim
+
+    async def looked_at(queue: str, lease: int, limit: int) -> Claim:
+        seen.append(bench.buffers.size)
+        return await claim(queue, lease, limit)
+
+    bench.store.claim = looked_at  # type: ignore[method-assign]
+    await bench.claimer.run_once()
+    assert (seen, bench.buffers.size) == ([0, 0], 10)
+
+
+async def test_if_a_claim_of_a_round_fails_what_the_others_brought_runs() -> None:
+    bench = Bench({"a": 100, "b": 100}, free=10)
+    claim = bench.store.claim
+
+    async def fails(queue: str, lease: int, limit: int) -> Claim:
+        bench.store.away = queue == "b"
+        return await claim(queue, lease, limit)
+
+    bench.store.claim = fails  # type: ignore[method-assign]
+    with pytest.raises(BackendUnavailable):
+        await bench.claimer.run_once()
+    assert bench.buffers.size == 5
+
+
+async def test_large_parts_shrink_alike_to_what_a_claim_may_hold() -> None:
+    bench = Bench({"a": 10_000, "b": 10_000, "c": 10_000}, free=1000, weights={"a": 6, "b": 3, "c": 1})
+    await bench.claimer.run_once()
+    assert bench.store.claims == [("a", LARGEST_CLAIM), ("b", LARGEST_CLAIM // 2), ("c", 84)]
+
+
+async def test_a_queue_at_its_half_is_filled_up_together_with_the_others() -> None:
+    bench = Bench({"a": 1000, "b": 1000}, free=100)
+    await bench.claimer.run_once()
+    woken = []
+    bench.buffers.hungry = lambda: woken.append(bench.buffers.size)
+    for _ in range(50):
+        bench.buffers.take()
+    assert woken == [51, 50], "each line says when it is at its half"
+    await bench.claimer.run_once()
+    assert bench.store.claims[2:] == [("a", 26), ("b", 26)]
+
+
+async def test_strict_only_the_first_queue_that_has_jobs_is_asked_and_the_lower_ones_for_free_slots() -> None:
+    bench = Bench({"high": 5, "low": 1000}, free=10, strict=True)
+    await bench.claimer.run_once()
+    assert bench.store.claims == [("high", 10)]
+    bench.take(5)
+    await bench.claimer.run_once()
+    assert bench.store.claims[1:] == [("low", 5)]
+    bench.places.free = 0
+    bench.clock.now += 0.1
+    bench.take(5)
+    await bench.claimer.run_once()
+    assert bench.claimer.pace > 0
+    assert len(bench.store.claims) == 2, "no slot is free, so nothing of the lower queue is taken ahead"
+    bench.store.ready["high"] = 100
+    bench.claimer.notify("high")
+    await bench.claimer.run_once()
+    assert bench.store.claims[2][0] == "high"
 
 
 async def test_after_a_failed_claim_the_queue_is_asked_again() -> None:
