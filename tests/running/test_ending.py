@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable
 
 import psycopg
 import pytest
 
 from pgqueue import InvalidOption, PgQueue, RetryPolicy
+from pgqueue.worker.watchdog import LEAST_ZOMBIES
+from tests.running.glances import Glances
 from tests.support import Watch
-from tests.worker.harness import ENDED, PATIENCE, STATE, row_of
+from tests.worker.harness import ENDED, LISTENING, PATIENCE, STATE, row_of, timed
 
 NOTHING_LEFT = "select count(*) = 0 from pgqueue.all_jobs where state in ('ready', 'running')"
 
@@ -82,8 +85,9 @@ async def test_a_retry_that_is_due_at_once_belongs_to_the_drain(pgq: PgQueue[Non
     assert len(attempts) == 2
 
 
-async def test_jobs_that_become_due_before_the_drain_looks_belong_to_it(
-    pgq: PgQueue[None], database: psycopg.Connection
+@pytest.mark.parametrize("kind", ["due", "ready"])
+async def test_a_drain_finds_what_nobody_told_the_worker_of(
+    pgq: PgQueue[None], watch: Watch, database: psycopg.Connection, kind: str
 ) -> None:
     ran = []
 
@@ -92,9 +96,20 @@ async def test_jobs_that_become_due_before_the_drain_looks_belong_to_it(
         ran.append(1)
 
     job = note.using(delay="1h").enqueue()
-    database.execute("update pgqueue.job set run_at = now() - interval '1 s' where id = %s", (job.id,))
-    database.execute("update pgqueue.scheduled set due_at = now() - interval '1 s' where job_id = %s", (job.id,))
-    assert await within(pgq.worker().drain()) == 0
+    worker, glances = timed(pgq.worker(), poll=60.0, idle_poll=60.0), Glances()
+    worker.follow_with(glances, 0.01)
+    async with worker:
+        await watch.auntil(LISTENING)
+        await glances.until(lambda: worker.status()["claimer"]["poll"] > 10)
+        if kind == "due":
+            database.execute("update pgqueue.job set run_at = now() - interval '1 s' where id = %s", (job.id,))
+            database.execute(
+                "update pgqueue.scheduled set due_at = now() - interval '1 s' where job_id = %s", (job.id,)
+            )
+        else:
+            database.execute("set pgqueue.notify = off")
+            database.execute("select pgqueue.enqueue(%s)", (note.name,))
+        assert await within(worker.drain()) == 0
     assert ran == [1]
 
 
@@ -179,3 +194,17 @@ def test_a_number_of_jobs_that_is_none_is_refused(wrong: object) -> None:
 
     with pytest.raises(InvalidOption, match="max_jobs"):
         pgq.worker(max_jobs=wrong)  # type: ignore[arg-type]
+
+
+async def test_a_worker_with_too_many_threads_left_behind_ends_with_five(pgq: PgQueue[None]) -> None:
+    release = threading.Event()
+
+    @pgq.task(timeout="0.2s", retry=RetryPolicy(max_retries=0))
+    def stuck() -> None:
+        release.wait(PATIENCE)
+
+    pgq.enqueue_many([stuck.job() for _ in range(LEAST_ZOMBIES)])
+    try:
+        assert await within(pgq.worker(concurrency=LEAST_ZOMBIES).run()) == 5
+    finally:
+        release.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,8 @@ import pytest
 from pgqueue.cli.outside import Outside
 from pgqueue.cli.processes import Processes
 from pgqueue.telemetry.events import Events
-from pgqueue.worker.observed import Observed
 from pgqueue.worker.state import Timing
+from tests.running.glances import Glances
 from tests.worker.harness import PATIENCE, Heard
 
 SCRIPT = Path(__file__).with_name("fake_worker.py")
@@ -30,13 +30,10 @@ class Bench:
         command = [sys.executable, "-IS", str(SCRIPT), behaviour, str(self.log)]
         timing = Timing(soft_stop=0.2, hard_stop=0.0)
         self.parent = Processes(count, timing=timing, until_done=until_done, events=events, command=command)
-        self._shown = asyncio.Event()
+        self._glances = Glances()
+        self.until = self._glances.until
         self.outside = Outside(self.parent, health=None, ready_file=str(folder / "ready"), events=events)
-        self.outside.followers.append(self)
-
-    def follow(self, seen: Observed) -> None:
-        """Look again at what is waited for."""
-        self._shown.set()
+        self.outside.followers.append(self._glances)
 
     def run(self) -> Awaitable[int]:
         """Run the parent."""
@@ -51,13 +48,6 @@ class Bench:
     def said(self) -> list[str]:
         """Return what the processes noted, without their ids."""
         return [line.split(" ", 1)[1] for line in self.log.read_text().splitlines()]
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until it holds."""
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                self._shown.clear()
-                await self._shown.wait()
 
 
 @pytest.fixture(autouse=True)

@@ -178,17 +178,18 @@ def test_a_parent_loads_no_application_replaces_the_dead_and_its_children_stop_w
     database.execute("delete from pgqueue.worker")
 
 
-def test_a_signal_to_the_whole_group_counts_once(
-    dsn: str, watch: Watch, database: psycopg.Connection, programs: Programs
+def test_a_signal_to_parent_and_child_alike_counts_once(
+    dsn: str, watch: Watch, database: psycopg.Connection, programs: Programs, manager: Manager
 ) -> None:
     with closed_gate(dsn) as keeper:
-        parent = programs.start("--processes", "1", "-c", "1")
+        parent = programs.start("--processes", "1", "-c", "1", environment={"NOTIFY_SOCKET": manager.path})
         job = enqueue(database, "hold")
         watch.until(STARTED, job)
         [child] = programs.pids("import")
-        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does
         os.kill(child, signal.SIGTERM)  # as systemd does by default, beside the parent's
         watch.until(STOPPING, 1)
+        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does
+        manager.until("STOPPING=1")
         keeper.execute("select pg_advisory_unlock_all()")
         assert parent.wait(timeout=20) == 0, "the job was given its time"
     assert runs_of(database, job) == [(1, 1, "succeeded")]

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from pgqueue import PgQueue
+from tests.running.glances import Glances
 from tests.support import Watch
 from tests.worker.harness import PATIENCE, STATE, Heard, row_of, runs_of, timed
 
@@ -25,9 +26,11 @@ async def test_a_quiet_worker_hands_back_what_waits_and_lets_what_runs_go_on(
         await release.wait()
 
     jobs = {queue: hang.using(queue=queue).enqueue(queue) for queue in ("a", "b")}
-    heard = Heard(pgq.events)
-    async with pgq.worker(queues=["a", "b"], concurrency=1) as worker:
-        await watch.auntil("select sum(cardinality(job_ids)) = 2 from pgqueue.lease")
+    heard, glances = Heard(pgq.events), Glances()
+    worker = pgq.worker(queues=["a", "b"], concurrency=1)
+    worker.follow_with(glances, 0.01)
+    async with worker:
+        await glances.until(lambda: (worker.status()["running"], worker.status()["buffered"]) == (1, 1))
         [busy] = started
         waiting = jobs["b" if busy == "a" else "a"]
         worker.quiet()

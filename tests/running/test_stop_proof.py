@@ -120,10 +120,6 @@ async def finish_and_check(pgq: PgQueue[None], stage: Stage, jobs: list[int]) ->
     assert sum(counted.values()) == len(jobs) + sum(n for (attempt, _), n in counted.items() if attempt == 0)
 
 
-def at_once(stage: Stage, worker: Stuffed, keeper: psycopg.Connection) -> None:
-    """As soon as it was told."""
-
-
 def as_it_begins(stage: Stage, worker: Stuffed, keeper: psycopg.Connection) -> None:
     """When it said that it stops."""
     stage.watch.until("select count(*) = 1 from public.stops")
@@ -154,7 +150,6 @@ NO_LEAVING = "select from pgqueue.worker for key share"
 @pytest.mark.parametrize(
     ("lock", "moment"),
     [
-        (NO_LOCK, at_once),
         (NO_LOCK, as_it_begins),
         (NO_READY, while_jobs_go_back),
         (NO_ATTEMPTS, after_the_cancellation),
