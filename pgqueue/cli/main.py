@@ -1,7 +1,7 @@
 """The command: its groups, and how errors end it.
 
 Exit codes: 0 done; 1 it could not be done, such as no such job; 2 wrong use or configuration; 3 a worker had to cancel
-jobs when it stopped; 4 the database cannot be reached.
+jobs when it stopped; 4 the database cannot be reached; 5 too many threads of a worker outlived their jobs.
 """
 
 from __future__ import annotations
