@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -62,10 +63,14 @@ class Pooler:
             [*prefix, PROGRAM, "-q", str(self._folder / "ini")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + START_SECONDS
-        while not (self._folder / f".s.PGSQL.{PORT}").exists():
+        while not self._answers():
             assert self._process.poll() is None, f"PgBouncer did not start: {self.log()}"
             assert time.monotonic() < deadline, f"PgBouncer does not listen: {self.log()}"
             time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self._folder / f".s.PGSQL.{PORT}")) == 0
 
     def stop(self) -> None:
         """End it; the servers that it held are closed."""
