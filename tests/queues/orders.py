@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -57,6 +57,13 @@ class Door:
         """Wait until it is open."""
         self.reached.set()
         await self.opened.wait()
+
+
+async def become(question: Callable[[], object]) -> None:
+    """Wait until something within this process is true, turn by turn of the event loop."""
+    async with asyncio.timeout(30):
+        while not question():  # noqa: ASYNC110 - what is asked for tells nobody
+            await asyncio.sleep(0)
 
 
 def fill(pgq: Any, task: Any, **jobs: int) -> None:

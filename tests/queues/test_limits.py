@@ -60,7 +60,7 @@ async def test_a_limited_task_never_runs_more_whatever_its_executor(pgq: PgQueue
             await asyncio.sleep(0.002)
 
     for task in (on_the_loop, in_a_thread, unlimited):
-        pgq.enqueue_many([task.job() for _ in range(50)])  # type: ignore[attr-defined]
+        pgq.enqueue_many([task.job() for _ in range(50)])
     async with pgq.worker(concurrency=20):
         await watch.auntil(ENDED, 150, "succeeded")
     assert (loop.most, max(most)) == (2, 3)
@@ -161,7 +161,6 @@ async def test_a_limited_queue_that_stands_is_not_taken_ahead_and_goes_on_at_onc
     async with pgq.worker(concurrency=10, limits={"default": 2}) as worker:
         pgq.enqueue_many([hang.job() for _ in range(10)])
         await asyncio.wait_for(door.reached.wait(), 10)
-        await watch.auntil("select sum(cardinality(job_ids)) = 2 and count(*) > 0 from pgqueue.lease")
         await watch.auntil("select count(*) = 8 from pgqueue.all_jobs where state in ('ready', 'scheduled')")
         assert worker.status()["running"] == 2
         door.opened.set()

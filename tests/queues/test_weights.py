@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pgqueue import PgQueue
-from tests.queues.orders import WINDOW, Door, fill, shares
+from tests.queues.orders import WINDOW, Door, become, fill, shares
 from tests.support import Watch
 from tests.worker.harness import ENDED, LISTENING
 
@@ -60,8 +60,7 @@ async def test_a_critical_job_behind_five_hundred_that_were_taken_ahead_starts_n
     async def note(queue: str) -> None:
         started.append(queue)
         if len(started) == 1000:
-            while worker.status()["queues"]["low"]["buffered"] < 500:
-                await asyncio.sleep(0)
+            await become(lambda: worker.status()["queues"]["low"]["buffered"] >= 500)
             await door.pass_through()
 
     fill(pgq, note, low=3000)
@@ -134,8 +133,8 @@ async def test_strict_a_critical_job_behind_five_hundred_low_ones_starts_next(pg
     async with worker:
         await asyncio.wait_for(door.reached.wait(), 30)
         fill(pgq, note, critical=3)
-        while not worker._claimer._queues["critical"].hot:  # what was not heard of yet is not ready at the last look
-            await asyncio.sleep(0)
+        critical = worker._claimer._queues["critical"]
+        await become(lambda: critical.hot)  # what was not heard of yet is not ready at the last look
         door.opened.set()
         await watch.auntil(ENDED, 503, "succeeded")
     assert started.index("critical") == 300
