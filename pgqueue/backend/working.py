@@ -200,6 +200,10 @@ class WorkerBackend(Protocol):
         """Record that a suspect's handler is about to be called; False: it is not this worker's. Asynq: nothing alike."""
         ...
 
+    async def pardon(self, job: ClaimedJob) -> None:
+        """Note that a suspect runs alone no more: a crash counts against it, and does not end it. Asynq: nothing alike."""
+        ...
+
     async def keep(self, job: ClaimedJob, value: str) -> bool:
         """Store where a later run may go on, as JSON; False: the job is not this run's. Asynq: nothing alike."""
         ...

@@ -168,6 +168,10 @@ class PostgresWorker:
         rows = await self._claiming.run("lease/start", {"lease": job.lease, "worker": self._worker, "job": job.id})
         return bool(rows)
 
+    async def pardon(self, job: ClaimedJob) -> None:
+        """Note that a suspect runs alone no more: a crash counts against it, and does not end it."""
+        await self._claiming.run("lease/pardon", {"lease": job.lease, "worker": self._worker, "job": job.id})
+
     async def keep(self, job: ClaimedJob, value: str) -> bool:
         """Store where a later run may go on, as JSON; False: the job is not this run's."""
         run = {"job": job.id, "run": job.run, "lease": job.lease, "worker": self._worker}

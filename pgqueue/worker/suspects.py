@@ -1,17 +1,23 @@
 """Suspects: jobs that a worker held when it died. One of them may have killed it; most were only buffered.
 
-A suspect's start is recorded before its handler is called, so that the next crash counts against those that ran. They
-start one after the other: the next when the outcome of the one before is written, or when it has run for a second. One
-that is suspected of two crashes runs alone in this worker, so that it takes no innocent with it, and nobody is ended as
-poison for another's crash.
+A suspect's start is recorded before its handler is called, so that the next crash counts against those that ran. One
+starts at first, and twice as many after each half second in which nobody died: a quick killer takes few others with it, and
+a hundred long jobs run again within seconds.
+
+One that is suspected of two crashes runs alone in this worker, so that it takes no innocent with it, and nobody is ended as
+poison for another's crash. It is alone for a minute; then others may start beside it, and a crash counts, but does not end
+it. Next time it is alone for ten, and then to its end: so a slow killer is found too, and a long job of a dead worker does
+not keep a worker to itself for hours.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
 from pgqueue.backend import Outcome, WorkerBackend
 from pgqueue.model.job import ClaimedJob
@@ -23,7 +29,8 @@ from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.service import Service
 from pgqueue.worker.state import WorkerState
 
-PROVEN_SECONDS = 1.0
+PROVEN_SECONDS = 0.5
+ALONE_SECONDS = (60.0, 600.0, math.inf)
 ALONE_PATIENCE = 30.0
 WAITING_PATIENCE = 5.0
 WRITING_PATIENCE = 5.0
@@ -32,8 +39,24 @@ ALONE_PAUSES = (20.0, 60.0)
 LOOK = 0.05
 
 
+@dataclass(slots=True)
+class Started:
+    """A suspect whose start is recorded, and whose end is not known to be written.
+
+    Attributes:
+        since: Monotonic second of its start.
+        ended: Monotonic second of its end; None: it runs.
+        alone: Whether nobody may start beside it.
+    """
+
+    job: ClaimedJob
+    since: float
+    alone: bool
+    ended: float | None = None
+
+
 class Suspects(Service):
-    """Lets suspects run, one after the other.
+    """Lets suspects run, few at first.
 
     Args:
         running: Returns how many jobs run now.
@@ -63,8 +86,8 @@ class Suspects(Service):
         self._rouse = rouse
         self._lock = threading.Lock()
         self._line: deque[tuple[float, ClaimedJob]] = deque()
-        self._started: tuple[float, ClaimedJob] | None = None
-        self._unwritten: tuple[float, ClaimedJob] | None = None
+        self._started: dict[tuple[int, int], Started] = {}
+        self._width, self._widened = 1, 0.0
         self._emptying_since: float | None = None
         finisher.written = self._note_write
 
@@ -87,8 +110,9 @@ class Suspects(Service):
 
     def ended(self, job: ClaimedJob) -> None:
         """A job that is a suspect runs no more."""
-        if self._started is not None and self._started[1] is job:
-            self._unwritten = (self._state.clock(), job)
+        started = self._started.get((job.id, job.run))
+        if started is not None:
+            started.ended = self._state.clock()
             self.wake()
 
     def drain(self, queue: str | None = None) -> list[ClaimedJob]:
@@ -106,26 +130,29 @@ class Suspects(Service):
             return out
 
     async def run_once(self) -> float | None:
-        """Let the next one start when it may; return the seconds until the next look."""
+        """Let the next ones start when they may; return the seconds until the next look."""
         now = self._state.clock()
-        if self._is_unwritten(now):
-            return LOOK
+        self._forget_written(now)
         self._hand_back_who_waits_long(now)
+        alone = next((one for one in self._started.values() if one.alone), None)
+        if alone is not None:
+            await self._pardon(alone, now)
+            return LOOK
         first = self._first()
         if first is None or not self._state.claiming or not self._state.holds_lease(now):
             self._reopen()
-            return None if first is None else LOOK
-        if self._started is not None:
-            since, running = self._started
-            if _must_be_alone(running) or now - since < PROVEN_SECONDS:
-                return LOOK
+            return LOOK if first is not None or self._started else None
         if _must_be_alone(first):
             if not self._is_empty(now):
                 return LOOK
         else:
             self._reopen()
+            self._widen(now)
+            if len(self._started) >= self._width:
+                return LOOK
         if self._has_room():
             await self._start()
+            return 0 if len(self._started) < self._width else LOOK
         return LOOK
 
     async def _start(self) -> None:
@@ -143,7 +170,8 @@ class Suspects(Service):
         if not (held and self._state.claiming and self._state.info.id == worker):
             self._finisher.add(Outcome(job.id, job.run, job.lease, "release", 0.0, None, None))
             return
-        self._started, self._emptying_since = (self._state.clock(), job), None
+        self._started[job.id, job.run] = Started(job, self._state.clock(), _must_be_alone(job))
+        self._emptying_since = None
         self._buffers.urgent.append(job)
         self._rouse(1)
 
@@ -151,19 +179,31 @@ class Suspects(Service):
         with self._lock:
             return self._line[0][1] if self._line else None
 
-    def _is_unwritten(self, now: float) -> bool:
-        """Whether the last one has ended and its outcome is under way: until then the next crash would count against it."""
-        if self._unwritten is None:
-            return False
-        since, job = self._unwritten
-        if self._finisher.holds(job) and now - since < WRITING_PATIENCE:
-            return True
-        self._unwritten = self._started = None
-        self._reopen()
-        return False
+    async def _pardon(self, alone: Started, now: float) -> None:
+        """Let others start beside one that has been alone for long enough; from now on a crash does not end it."""
+        rank = min(alone.job.crashes - MOST_CRASHES + 1, len(ALONE_SECONDS) - 1)
+        if alone.ended is None and now - alone.since >= ALONE_SECONDS[rank]:
+            await self._backend.pardon(alone.job)
+            alone.alone = False
+            self._reopen()
+
+    def _forget_written(self, now: float) -> None:
+        """Drop those whose outcome is written: until then the next crash would count against them."""
+        for key, one in list(self._started.items()):
+            if one.ended is not None and not (self._finisher.holds(one.job) and now - one.ended < WRITING_PATIENCE):
+                del self._started[key]
+                if one.alone:
+                    self._reopen()
+
+    def _widen(self, now: float) -> None:
+        """Let twice as many run at the same time after each while in which nobody died; one, when nobody runs any more."""
+        if not self._started:
+            self._width, self._widened = 1, now
+        elif now - self._widened >= PROVEN_SECONDS:
+            self._width, self._widened = min(2 * self._width, self._state.info.concurrency), now
 
     def _note_write(self) -> None:
-        if self._unwritten is not None:
+        if any(one.ended is not None for one in self._started.values()):
             self.wake()
 
     def _has_room(self) -> bool:
@@ -187,7 +227,7 @@ class Suspects(Service):
     def _reopen(self) -> None:
         """Let others start, unless one runs that must be alone."""
         self._emptying_since = None
-        if self._buffers.closed and not (self._started is not None and _must_be_alone(self._started[1])):
+        if self._buffers.closed and not any(one.alone for one in self._started.values()):
             self._buffers.closed = False
             self._rouse(self._buffers.size)
 

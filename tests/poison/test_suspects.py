@@ -265,3 +265,43 @@ def database_says(dsn: str, question: LiteralString, *parameters: Any) -> Any:
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute(question, parameters).fetchone()
         return row is not None and row[0]
+
+
+async def test_more_and_more_suspects_start_while_nobody_dies(
+    pgq: PgQueue[None], watch: Watch, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspects, "PROVEN_SECONDS", 0.2)
+    names = [f"job {number}" for number in range(15)]
+    for name in names:
+        stage.job(name, crashes=1)
+    async with worker_of(pgq, concurrency=20):
+        together = list[int]()
+        for least in (1, 2, 4, 8):
+            await stage.until(lambda least=least: len(stage.running) >= least)  # type: ignore[misc]
+            together.append(len(stage.running))
+        assert together == [1, 2, 4, 8]
+        stage.end(*names)
+        await watch.auntil(ENDED, 15, "succeeded")
+
+
+async def test_one_that_has_been_alone_for_long_has_others_beside_it_and_a_crash_no_longer_ends_it(
+    pgq: PgQueue[None],
+    database: psycopg.Connection,
+    watch: Watch,
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(suspects, "ALONE_SECONDS", (0.2, 60.0))
+    alone = stage.job("alone", crashes=2)
+    async with worker_of(pgq):
+        await stage.until(lambda: stage.running == ["alone"])
+        stage.job("beside")
+        await stage.until(lambda: stage.running == ["alone", "beside"])
+        assert database.execute("select started from pgqueue.lease where started is not null").fetchall() == [
+            ([-int(alone)],)
+        ]
+        database.execute("delete from pgqueue.worker")  # as a sweep does with a worker that died
+        await watch.auntil("select crashes = 3 from pgqueue.all_jobs where id = %s", alone)
+        assert row_of(database, alone)["state"] != "dead"
+        stage.end("alone", "beside")
+        await watch.auntil(ENDED, 2, "succeeded")

@@ -1,5 +1,6 @@
 -- Delete silent workers and hand back the jobs of every lease whose worker is gone. Each becomes a suspect. One whose start
--- was recorded may have killed its worker: that is a crash of its own, and the last one that is allowed ends it as dead.
+-- was recorded may have killed its worker: that is a crash of its own, and the last one that is allowed ends it as dead,
+-- unless others were beside it by then.
 --   parameters  ids, beats: the silent workers and the beat at which each stopped; limit: leases a call; strikes: crashes
 --               that end a job; error: JSON of type and message for those
 --   result      one row: workers deleted, leases taken, jobs handed back, ended: JSON of {job, run, task, queue}
@@ -19,14 +20,16 @@ with silent as (
     or l.worker_id = any(array(select id from silent))
   limit %(limit)s::int for update skip locked
 ), held as materialized (
-  select o.id as lease_id, o.worker_id, o.claimed_at, x.id, x.run, job.place, job.has_key, tried.started,
-    least(job.crashes + (job.crashes = 0 or tried.started)::int, 32767) as crashes,
+  select o.id as lease_id, o.worker_id, o.claimed_at, x.id, x.run, job.place, job.has_key,
+    least(job.crashes + (job.crashes = 0 or tried.started or tried.pardoned)::int, 32767) as crashes,
     tried.started and job.crashes + 1 >= %(strikes)s::int as ends
   from orphaned o cross join lateral unnest(o.job_ids, o.runs) as x(id, run)
   cross join lateral (
     select ctid as place, crashes, has_key from {schema}.job j where j.id = x.id and j.run = x.run limit 1 for update skip locked
   ) job
-  cross join lateral (select coalesce(x.id = any(o.started), false) as started) tried
+  cross join lateral (
+    select coalesce(x.id = any(o.started), false) as started, coalesce(-x.id = any(o.started), false) as pardoned
+  ) tried
 ), keyed as materialized (  -- a key row that an open enqueue holds is not waited for
   select held.*, free.place as key_place, free.place is null and taken.held is not null as key_locked
   from held left join lateral (
