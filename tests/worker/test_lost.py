@@ -111,16 +111,18 @@ async def test_a_worker_whose_lease_ran_out_starts_no_buffered_job(
 
     monkeypatch.setattr(Identity, "felt", feel_and_tell)
     started: list[str] = []
-    release = asyncio.Event()
+    begun, release = asyncio.Event(), asyncio.Event()
 
     @pgq.task
     async def hold(queue: str) -> None:
         started.append(queue)
+        begun.set()
         await release.wait()
 
     jobs = [hold.using(queue=queue).enqueue(queue) for queue in ("a", "b")]
     async with timed(pgq.worker(queues=["a", "b"], concurrency=1), beat=60.0) as worker:
         await watch.auntil(LISTENING)
+        await begun.wait()
         await watch.auntil("select sum(cardinality(job_ids)) = 2 from pgqueue.lease")
         await felt.wait()  # the first beat's answer would renew the lease
         worker.state.lease_until = 0.0

@@ -34,7 +34,7 @@ def silent(database: psycopg.Connection) -> None:
 
 def sleepy(pgq: PgQueue[None]) -> Worker:
     """Return a worker that looks by itself once in 45 to 60 seconds."""
-    return timed(pgq.worker(concurrency=1), poll=POLL)
+    return timed(pgq.worker(concurrency=1), poll=POLL, idle_poll=POLL)
 
 
 async def fall_asleep(watch: Watch, enqueue_one: Callable[[], Job[None]]) -> None:
@@ -130,7 +130,7 @@ async def test_a_promoter_sleeps_until_exactly_the_next_job_is_due(
     settings: Settings, database: psycopg.Connection
 ) -> None:
     found: list[str] = []
-    state = fakes.state_of(fakes.Hands(), {"default": 1, "other": 1}, Timing(poll=3600.0))
+    state = fakes.state_of(fakes.Hands(), {"default": 1, "other": 1}, Timing(poll=3600.0, idle_poll=3600.0))
     async with hands(settings) as worker:
         promoter = Promoter(state, worker.store, found.append, Events())
         pause = await promoter.run_once()
@@ -150,7 +150,7 @@ async def test_a_promoter_goes_on_at_once_while_jobs_are_due_and_pauses_where_al
     settings: Settings, database: psycopg.Connection
 ) -> None:
     found: list[str] = []
-    state = fakes.state_of(fakes.Hands(), timing=Timing(poll=3600.0))
+    state = fakes.state_of(fakes.Hands(), timing=Timing(poll=3600.0, idle_poll=3600.0))
     async with hands(settings) as worker:
         promoter = Promoter(state, worker.store, found.append, Events())
         enqueue(database, delay="1 hour")
