@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgqueue.postgres.revisions import run
+from pgqueue.postgres.revisions import restore, run
 
 revision = "0003"
 down_revision = "0002"
@@ -19,4 +19,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    restore(FILES.parent / "v0002", "write_jobs", "replace_job", "pause", "role_grants")
+    restore(FILES.parent / "v0002", "more_of", "enqueue", "field_problem", "enqueue_many")
     run(FILES / "down.sql")

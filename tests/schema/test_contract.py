@@ -74,7 +74,11 @@ def test_every_transition_is_between_known_states_and_every_state_is_reached() -
 def test_a_statement_without_moves_touches_no_lane() -> None:
     for name, file in files().items():
         # those of testing/ move times, while nothing runs; a start is noted in the lease that holds the job
-        if not moves(header(file)["states"]) and not name.startswith("testing/") and name not in ("lease/start", "lease/pardon"):
+        if (
+            not moves(header(file)["states"])
+            and not name.startswith("testing/")
+            and name not in ("lease/start", "lease/pardon")
+        ):
             changed = re.findall(r"(?:insert into|update|delete from) \{schema\}\.(\w+)", file.read_text("utf-8"))
             assert not {"job", "ready", "scheduled", "lease", "job_history"} & set(changed), name
 
