@@ -208,8 +208,8 @@ class WorkerBackend(Protocol):
         """Store where a later run may go on, as JSON; False: the job is not this run's. Asynq: nothing alike."""
         ...
 
-    async def kept(self, job: ClaimedJob) -> Any:
-        """Return what an earlier run kept, as parsed JSON, or None. Asynq: nothing alike."""
+    async def kept(self, job: ClaimedJob) -> tuple[Any, ...]:
+        """Return what an earlier run kept, as parsed JSON; empty: it kept nothing. Asynq: nothing alike."""
         ...
 
     async def forget_kept(self, jobs: Collection[int]) -> None:

@@ -177,10 +177,10 @@ class PostgresWorker:
         run = {"job": job.id, "run": job.run, "lease": job.lease, "worker": self._worker}
         return bool(await self._keeping.run("checkpoint/keep", {**run, "value": value}))
 
-    async def kept(self, job: ClaimedJob) -> Any:
-        """Return what an earlier run kept, as parsed JSON, or None."""
+    async def kept(self, job: ClaimedJob) -> tuple[Any, ...]:
+        """Return what an earlier run kept, as parsed JSON; empty: it kept nothing."""
         rows = await self._keeping.run("checkpoint/find", {"job": job.id})
-        return rows[0][0] if rows else None
+        return tuple(rows[0]) if rows else ()
 
     async def forget_kept(self, jobs: Collection[int]) -> None:
         """Delete what jobs kept."""

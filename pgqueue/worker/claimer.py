@@ -218,7 +218,7 @@ class Claimer(Service):
     def start_over(self) -> None:
         """Take jobs under a new identity; what is buffered was the old one's."""
         self._buffers.drain()
-        self._suspects.drain()
+        self._suspects.start_over()
         while self._buffers.urgent:
             self._buffers.ended(self._buffers.urgent.popleft())
         self._forget_naps()

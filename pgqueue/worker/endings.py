@@ -167,7 +167,7 @@ class Endings:
         add = self._finisher.add_later if delay else self._finisher.add
         add(Outcome(job.id, job.run, job.lease, verdict, delay, slot.started, error, result))
         if verdict == "succeeded":
-            if slot.run is not None and (slot.run.kept or slot.run.resumed is not None):
+            if slot.run is not None and slot.run.kept:
                 self._desk.forget(job)
             if self._events.successes:
                 self._tell_success(slot, job)
@@ -181,7 +181,9 @@ class Endings:
         if name == "job.unreadable" and "SignatureMismatch" in error[:100]:
             name = "job.mismatch"
         facts = {"job": job.id, "task": job.task, "attempt": job.attempt + 1, "error": summarise(error)}
-        more = {"again_in": round(delay, 2)} if name != "job.dead" else {"traceback": json.loads(error).get("traceback")}
+        more = (
+            {"again_in": round(delay, 2)} if name != "job.dead" else {"traceback": json.loads(error).get("traceback")}
+        )
         self._events.emit(name, **facts, **more, **self._facts(slot, job))
 
     def _tell_success(self, slot: Slot, job: ClaimedJob) -> None:

@@ -62,8 +62,8 @@ class Desk:
 
     async def resume(self, run: HeldRun) -> None:
         """Look up what an earlier run kept."""
-        kept = await self._backend.kept(run.job)
-        run.resumed = None if kept is None else self._payloads.open_result(kept)
+        for value in await self._backend.kept(run.job):
+            run.kept, run.resumed = True, None if value is None else self._payloads.open_result(value)
 
     async def keep(self, run: HeldRun, value: Any) -> None:
         """Store where a later run may go on."""

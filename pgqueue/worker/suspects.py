@@ -123,6 +123,12 @@ class Suspects(Service):
         """Take out those of these (id, run)."""
         return self._take_out(lambda job: (job.id, job.run) in keys)
 
+    def start_over(self) -> None:
+        """Forget all, also those that ran: they were held under an identity that is lost."""
+        self.drain()
+        self._started.clear()
+        self._reopen()
+
     def _take_out(self, chosen: Callable[[ClaimedJob], bool]) -> list[ClaimedJob]:
         with self._lock:
             out = [job for _, job in self._line if chosen(job)]
