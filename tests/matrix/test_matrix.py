@@ -72,7 +72,8 @@ def program() -> Iterator[Forks]:
 
 
 @pytest.fixture
-def forks(program: Forks) -> Iterator[Forks]:
+def forks(program: Forks, dsn: str) -> Iterator[Forks]:
+    """Starts workers, which end before their database does."""
     yield program
     program.end_all()
 

@@ -16,7 +16,7 @@ def forking_program() -> Iterator[Forks]:
 
 
 @pytest.fixture
-def forks(forking_program: Forks) -> Iterator[Forks]:
-    """Starts workers, which end with the test."""
+def forks(forking_program: Forks, dsn: str) -> Iterator[Forks]:
+    """Starts workers, which end before their database does."""
     yield forking_program
     forking_program.end_all()

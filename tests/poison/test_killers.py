@@ -54,7 +54,7 @@ def test_a_killer_beside_500_buffered_innocents_is_dead_after_three_starts_and_n
     member = forks.start(MODULE, dsn, tmp_path, timing=SHORT, again=True, bury=False, concurrency=BUFFERED + 50)
     watch.until(ENDED, BUFFERED, "succeeded", timeout=60)
     watch.until(STATE, "dead", killer)
-    assert member.codes == [-9, -9, -9]
+    assert member.died(3) == [-9, -9, -9]
     assert ended_as_poison(database, killer)
     assert len(member.starts(killer)) == 3
     member.end()

@@ -1,0 +1,13 @@
+"""The table of effects."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.completion.effects import TABLE
+
+
+@pytest.fixture(autouse=True)
+def table_of_effects(database: psycopg.Connection) -> None:
+    database.execute(TABLE)
