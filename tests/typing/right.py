@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import assert_type, reveal_type
+from typing import Any, assert_type, reveal_type
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine
@@ -79,6 +79,54 @@ assert_type(send.using(expires_in="1h", deadline=datetime.now(UTC)).enqueue(1), 
 @injected.task(context=True, name="greet")
 async def greet(context: JobContext[Deps], name: str) -> list[str]:
     return [context.deps.greeting, name]
+
+
+@pgq.middleware
+async def around(ctx: JobContext[None], call: Callable[[], Awaitable[Any]]) -> Any:
+    return await call()
+
+
+@injected.middleware
+def around_plain(ctx: JobContext[Deps], call: Callable[[], Any]) -> Any:
+    return ctx.deps.greeting, call()
+
+
+@pgq.route("image:", limit=2, executor="loop", retry=RetryPolicy(max_retries=1))
+async def route(ctx: JobContext[None], args: Mapping[str, Any]) -> str:
+    return ctx.task + str(args["path"])
+
+
+@pgq.on_dead
+def gone(ctx: JobContext[None], error: BaseException) -> None: ...
+
+
+@pgq.task(limit=2, expires_in="1h", executor="process")
+def limited(number: int) -> int:
+    return number
+
+
+@pgq.task(context=True, limit=1, expires_in=timedelta(hours=1))
+async def import_rows(ctx: JobContext[None], path: str) -> None:
+    assert_type(ctx.deadline, datetime)
+    assert_type(ctx.cancelled, bool)
+    assert_type(ctx.headers, Mapping[str, str])
+    assert_type(ctx.tags, tuple[str, ...])
+    ctx.progress(0.5, "half")
+    ctx.progress(note=path)
+    ctx.result({"rows": 3})
+    ctx.logger.info("%s", path)
+    await ctx.acheckpoint({"row": ctx.resumed})
+
+
+async def completed(ctx: JobContext[None], session: Session, connection: psycopg.AsyncConnection) -> None:
+    ctx.complete(session, result={"rows": 3})
+    await ctx.acomplete(connection)
+
+
+assert_type(limited.enqueue(1), Job[int])
+reveal_type(import_rows.enqueue)  # reveals (path: str) -> Job[None]
+pgq.named("image:rotate").using(queue="images").enqueue(path="/a.png")
+pgq.worker(queues=["a", "b"], strict=True, limits={"a": 2}, children=1, max_jobs=10, drain=True)
 
 
 # What an editor shows while a call is written.

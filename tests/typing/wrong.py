@@ -41,6 +41,9 @@ def wrong(mistake: Callable[[], object]) -> None:
 def some_function() -> None: ...
 
 
+def of_a_route(context: JobContext[None], args: object) -> None: ...
+
+
 wrong(lambda: send.enqueue("wrong type"))  # expect error
 wrong(lambda: send.enqueue())  # expect error  # noqa: PLW0108 - as a caller writes it
 wrong(lambda: send.enqueue(1, "a", 2))  # expect error
@@ -77,6 +80,20 @@ wrong(lambda: RetryPolicy(delay=lambda retried: 5))  # expect error
 wrong(lambda: send.on_dead(lambda context: None))  # expect error
 wrong(lambda: send.using(expires_at="1h"))  # expect error
 wrong(lambda: pgq.worker(weights=["default"]))  # expect error
+wrong(lambda: pgq.worker(limits=["default"]))  # expect error
+wrong(lambda: pgq.worker(limits={"default": "2"}))  # expect error
+wrong(lambda: pgq.worker(strict="yes"))  # expect error
+wrong(lambda: pgq.worker(max_jobs="10"))  # expect error
+wrong(lambda: pgq.worker(children="2"))  # expect error
+wrong(lambda: pgq.task(limit="2")(some_function))  # expect error
+wrong(lambda: pgq.task(expires_in=datetime(2030, 1, 1))(some_function))  # expect error
+wrong(lambda: pgq.route(5)(of_a_route))  # expect error
+wrong(lambda: pgq.route("image:", limit="2")(of_a_route))  # expect error
+wrong(lambda: pgq.route("image:", queue="images"))  # expect error
+wrong(lambda: pgq.middleware(5))  # expect error
+wrong(lambda: pgq.on_dead("gone"))  # expect error
+wrong(lambda: pgq.named(5))  # expect error
+wrong(lambda: pgq.named("image:rotate").using(que="x"))  # expect error
 
 
 def called_with_the_context() -> None:
@@ -88,6 +105,18 @@ def called_with_the_context() -> None:
 def declared_with_an_unknown_option() -> None:
     @pgq.task(unknown=1)  # expect error
     def unknown(path: str) -> None: ...
+
+
+async def said_wrong(context: JobContext[None], session: Session, connection: psycopg.AsyncConnection) -> None:
+    context.progress("half")  # expect error
+    context.progress(0.5, 7)  # expect error
+    context.complete(connection)  # expect error
+    await context.acomplete(session)  # expect error
+    context.complete()  # expect error
+    context.cancelled = True  # expect error
+    seconds: float = context.deadline  # expect error
+    print(context.deps.greeting)  # expect error
+    print(seconds)
 
 
 def declared_without_a_context() -> None:
