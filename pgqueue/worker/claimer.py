@@ -5,19 +5,15 @@ A queue is hot while claims find jobs. When one finds too few, the queue is put 
 asking for notifications until two claims in a row come back full, so that a trickle of jobs costs one claim each and a
 flood costs its enqueuers no notification.
 
-How much is buffered ahead follows the measured pace: what the slots will take within a tenth of a second. When the slots
-are held up, so that it would take them longer than a second, all of it is handed back. While jobs of some queues wait here,
-each queue that has jobs is to have some here too, so that weights hold at any pace. Strict: a queue is asked when all above
-it are at rest or wait for a limit, and no more than free slots are filled from it.
+How much is buffered ahead follows the measured pace, see ``portions``. When the slots are held up, so that it would take
+them longer than a second, all of it is handed back. Strict: a queue is asked when all above it are at rest or wait for a
+limit, and no more than free slots are filled from it.
 """
 
 from __future__ import annotations
 
-import math
 import random
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pgqueue.backend import Outcome, WorkerBackend
@@ -26,46 +22,18 @@ from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.inquiry import Inquiry
+from pgqueue.worker.portions import COURTESY_SECONDS, Portions
 from pgqueue.worker.service import Service
 from pgqueue.worker.slots import Slots
 from pgqueue.worker.state import WorkerState, random_id
 from pgqueue.worker.suspects import Suspects
 
-MOST_AHEAD = 1000
-LARGEST_CLAIM = 500
-SMALLEST_CLAIM = 10
-AHEAD_SECONDS = 0.1
-FILLED = 0.75  # of its part; a queue that has more is not filled up with others
-PACE_SECONDS = 0.02
 HELD_SECONDS = 1.0
 BUSY_CLAIMS = 2
 FIRST_UNSETTLED, LONGEST_UNSETTLED = 0.02, 0.2
 OVERDUE_PAUSES = (0.5, 1.0)  # doubled with each hand-out, at most so often:
 OVERDUE_DOUBLINGS = 4
-RELAXED_SECONDS = 10.0
 LIMITED_LOOK = 0.25
-COURTESY_SECONDS = 0.1  # in which another worker may take what this one has handed back over a limit
-
-
-@dataclass(slots=True)
-class QueueState:
-    """What the claimer knows of a queue.
-
-    Attributes:
-        hot: The last claim found more than it could take, or a notification came since.
-        dozing: The database knows that this worker wants to be notified.
-        full_claims: So many claims in a row came back full.
-        largest: Most jobs of a claim; small while a limit holds jobs of the queue up.
-        relaxes: Monotonic second from which it may be larger again.
-        waits: Monotonic second until which others have the first choice.
-    """
-
-    hot: bool = True
-    dozing: bool = False
-    full_claims: int = 0
-    largest: int = LARGEST_CLAIM
-    relaxes: float = 0.0
-    waits: float = 0.0
 
 
 class Claimer(Service):
@@ -94,10 +62,8 @@ class Claimer(Service):
         self._slots = slots
         self._suspects = suspects
         self._finisher = finisher
-        self._queues = {queue: QueueState() for queue in state.weights}
-        self._pace = 0.0
-        self._measured = (state.clock(), 0)
-        self._cycle = 0 if state.strict else sum(state.weights.values())
+        self._portions = Portions(state, buffers, slots, suspects)
+        self._queues = self._portions.queues
         self._next_look = 0.0
         self._unsettled = FIRST_UNSETTLED
         self._flows = state.clock()
@@ -107,14 +73,14 @@ class Claimer(Service):
     @property
     def pace(self) -> float:
         """Jobs a second that the slots take."""
-        return self._pace
+        return self._portions.pace
 
     def notify(self, queue: str | None = None) -> None:
         """A queue has work; None: any may have."""
         now = self._state.clock()
         for name, known in self._queues.items():
-            if not known.hot and queue in (None, name):
-                known.hot, known.waits = True, now + COURTESY_SECONDS if known.largest < LARGEST_CLAIM else 0.0
+            if queue in (None, name):
+                known.heat(now)
         self.wake()
 
     def pause(self, queue: str) -> None:
@@ -129,14 +95,14 @@ class Claimer(Service):
 
     def status(self) -> Mapping[str, Any]:
         """Return jobs taken by slots a second, and seconds until it looks by itself."""
-        return {"pace": round(self._pace, 1), "poll": round(max(0.0, self._next_look - self._state.clock()), 3)}
+        return {"pace": round(self.pace, 1), "poll": round(max(0.0, self._next_look - self._state.clock()), 3)}
 
     async def run_once(self) -> float | None:
         """Fill the buffers, look after resting queues; return the seconds until the next round."""
         now = self._state.clock()
         if not self._state.claiming or not self._state.holds_lease(now):
             return None if not self._state.claiming else self._state.timing.poll / 10
-        self._measure(now)
+        self._portions.measure(now)
         self._hand_back_what_waits(now)
         await self._refill()
         if now >= self._next_look and not all(known.hot for known in self._queues.values()):
@@ -237,7 +203,7 @@ class Claimer(Service):
         """Return 0 when there is room, else the time until the next look; never for ever, whoever forgets to wake it."""
         if self._shares():
             return 0
-        if self._waits():
+        if self._portions.others_choose:
             return COURTESY_SECONDS
         if self._buffers.is_limited and self._buffers.promised:
             return LIMITED_LOOK
@@ -245,81 +211,18 @@ class Claimer(Service):
             return self._state.timing.poll
         return max(0.0, min(self._next_look - self._state.clock(), self._state.poll()))
 
-    def _waits(self) -> bool:
-        """Whether others have the first choice in a queue now."""
-        return any(known.hot and known.waits for known in self._queues.values())
-
     def _shares(self) -> list[tuple[str, int]]:
-        """Return the queues to claim from and how many jobs: each one's part of what may be ahead, once one has used half.
-
-        Others are filled up with it, so that they run low together. A claim has a largest size, and all shrink alike.
-        """
-        if self._finisher.is_behind or self._buffers.closed:
-            return []
-        ahead = min(MOST_AHEAD, int(self._pace * AHEAD_SECONDS))
-        allowed = self._allowed()
-        wanted = min(self._slots.free + max(ahead, min(self._buffers.size, self._cycle)), allowed)
-        self._slots.low_water = wanted // 2
-        parts = {queue: part for queue, part in self._parts(wanted) if part > 0}
-        self._buffers.marks = {queue: part // 2 for queue, part in parts.items()}
-        waiting = {queue: self._buffers.waiting(queue) for queue in parts}
-        if all(waiting[queue] > part // 2 for queue, part in parts.items()):
-            return []
-        rooms = {
-            queue: self._buffers.room(queue, part - waiting[queue])
-            for queue, part in parts.items()
-            if waiting[queue] <= part * FILLED
-        }
-        return list(self._claims(rooms, allowed))
-
-    def _claims(self, rooms: Mapping[str, int], allowed: int) -> Iterator[tuple[str, int]]:
-        """Yield how many jobs to claim from each queue, with room for so many."""
-        shrunk = max(1.0, max(rooms.values(), default=0) / LARGEST_CLAIM)
-        for queue, room in rooms.items():
-            limit = min(math.ceil(room / shrunk), self._queues[queue].largest, allowed)
-            if limit > 0:
-                allowed -= limit
-                yield queue, limit
-
-    def _allowed(self) -> int:
-        """Return how many more jobs may be taken: in the life of this worker, and none once it is told to take no more."""
-        most = self._state.most_jobs if self._state.claiming else 0
-        return (
-            sys.maxsize if most is None else most - self._buffers.taken - self._buffers.promised - self._suspects.size
-        )
-
-    def _parts(self, wanted: int) -> Iterator[tuple[str, int]]:
-        """Yield how many jobs of each hot queue may be ahead."""
-        now = self._state.clock()
-        if self._state.strict:
-            for rank, (queue, known) in enumerate(self._queues.items()):
-                if known.hot and known.waits <= now:
-                    yield queue, wanted if rank == 0 else min(wanted, self._slots.free - self._buffers.size)
-                    if not self._buffers.is_held_up(queue):
-                        return
-            return
-        hot = [queue for queue, known in self._queues.items() if known.hot and known.waits <= now]
-        weight = sum(self._state.weights[queue] for queue in hot)
-        for queue in hot:
-            yield queue, -(-wanted * self._state.weights[queue] // weight)
-
-    def _measure(self, now: float) -> None:
-        since, taken = self._measured
-        if now - since >= PACE_SECONDS:
-            pace = (self._buffers.taken - taken) / (now - since)
-            known = 0.5 ** ((now - since) / PACE_SECONDS) if self._pace else 0.0
-            self._pace = known * self._pace + (1 - known) * pace
-            self._measured = (now, self._buffers.taken)
+        return [] if self._finisher.is_behind else self._portions.shares()
 
     def _hand_back_what_waits(self, now: float) -> None:
         """Hand back what the slots hold up, and what a limit does."""
         size, held_up = self._buffers.size, self._buffers.closed or not self._slots.free
-        if not size or not held_up or size <= self._pace * HELD_SECONDS:
+        if not size or not held_up or size <= self.pace * HELD_SECONDS:
             self._flows = now
         elif now - self._flows >= HELD_SECONDS:
             # A suspect for which this worker is being emptied waits on, or it would never run alone.
             self._give_back([*self._buffers.drain(), *([] if self._buffers.closed else self._suspects.drain())])
-            self._pace = 0.0
+            self._portions.pace = 0.0
         if self._buffers.is_limited:
             self._hand_back_overdue(now)
 
@@ -331,10 +234,7 @@ class Claimer(Service):
             self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, None))
         held_up = {job.queue for job in overdue}
         for queue, known in self._queues.items():
-            if queue in held_up:
-                known.largest, known.relaxes = max(SMALLEST_CLAIM, known.largest // 2), now + RELAXED_SECONDS
-            elif known.largest < LARGEST_CLAIM and now >= known.relaxes:
-                known.largest, known.relaxes = min(LARGEST_CLAIM, known.largest * 2), now + RELAXED_SECONDS
+            known.adapt(now, held_up=queue in held_up)
 
     def hand_back(self, *, promised: bool = False) -> None:
         """Release all jobs that no slot has taken; it costs them no attempt.

@@ -25,7 +25,7 @@ class Slow:
     """A worker whose one slot runs a job that waits, its hundredth, with others taken ahead."""
 
     def __init__(self, pgq: PgQueue[None], monkeypatch: pytest.MonkeyPatch, *, held: float) -> None:
-        monkeypatch.setattr("pgqueue.worker.claimer.AHEAD_SECONDS", 10.0)
+        monkeypatch.setattr("pgqueue.worker.portions.AHEAD_SECONDS", 10.0)
         monkeypatch.setattr("pgqueue.worker.claimer.HELD_SECONDS", held)
         self.started: list[str] = []
         self.door = Door()

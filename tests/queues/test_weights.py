@@ -53,7 +53,7 @@ async def test_a_critical_job_behind_five_hundred_that_were_taken_ahead_starts_n
     pgq: PgQueue[None], watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LISTENING: the worker is woken."""
-    monkeypatch.setattr("pgqueue.worker.claimer.AHEAD_SECONDS", 10.0)  # so many on a slow machine, too
+    monkeypatch.setattr("pgqueue.worker.portions.AHEAD_SECONDS", 10.0)  # so many on a slow machine, too
     started, door = list[str](), Door()
 
     @pgq.task

@@ -14,7 +14,7 @@ from dataclasses import replace
 import psycopg
 
 from pgqueue import JobContext, PgQueue
-from pgqueue.worker import claimer
+from pgqueue.worker import claimer, portions
 from tests.worker.crew import MANY, Log, tell_of_a_stop
 
 TABLES = (
@@ -55,10 +55,10 @@ def main(dsn: str, path: str, running: int, buffered: int, soft_stop: float) -> 
         worker.state.timing = replace(worker.state.timing, beat=0.2, lease=1.0, sweep=0.2, soft_stop=soft_stop)
         # The first claim fills the slots and the buffer, and what waits is not handed back before the stop.
         claimer.HELD_SECONDS = 3600.0
-        claimer.LARGEST_CLAIM = running + buffered
+        portions.LARGEST_CLAIM = running + buffered
         keeper = worker._claimer
-        keeper._pace = buffered / claimer.AHEAD_SECONDS
-        keeper._measure = lambda now: None  # type: ignore[method-assign]
+        keeper._portions.pace = buffered / portions.AHEAD_SECONDS
+        keeper._portions.measure = lambda now: None  # type: ignore[method-assign]
         for queue in keeper._queues.values():
             queue.largest = running + buffered
         return await worker.run()

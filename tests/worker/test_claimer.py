@@ -12,8 +12,9 @@ from pgqueue.model.errors import BackendUnavailable
 from pgqueue.model.job import ClaimedJob
 from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
-from pgqueue.worker.claimer import HELD_SECONDS, LARGEST_CLAIM, MOST_AHEAD, Claimer
+from pgqueue.worker.claimer import HELD_SECONDS, Claimer
 from pgqueue.worker.finisher import MOST_PENDING, Finisher
+from pgqueue.worker.portions import LARGEST_CLAIM, MOST_AHEAD
 from pgqueue.worker.slots import Slots
 from pgqueue.worker.suspects import Suspects
 from tests.worker.fakes import Hands, job_of, outcome_of, state_of
