@@ -14,7 +14,14 @@ from pgqueue.telemetry.events import Events
 from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.claimer import HELD_SECONDS, Claimer
 from pgqueue.worker.finisher import MOST_PENDING, Finisher
-from pgqueue.worker.portions import LARGEST_CLAIM, MOST_AHEAD
+from pgqueue.worker.portions import (
+    COURTESY_SECONDS,
+    LARGEST_CLAIM,
+    MOST_AHEAD,
+    RELAXED_SECONDS,
+    SMALLEST_CLAIM,
+    QueueState,
+)
 from pgqueue.worker.slots import Slots
 from pgqueue.worker.suspects import Suspects
 from tests.worker.fakes import Hands, job_of, outcome_of, state_of
@@ -414,3 +421,29 @@ async def test_buffered_jobs_that_were_cancelled_are_ended_unrun() -> None:
     bench.claimer.give_up(frozenset({(1, 1), (2, 2)}))
     assert [(o.id, o.verdict, o.started) for o in bench.outbox.outcomes] == [(1, "cancelled", None)]
     assert bench.buffers.size == 2
+
+
+async def test_of_a_queue_that_a_limit_held_up_lately_others_have_the_first_choice() -> None:
+    bench = Bench({"a": 0}, free=10)
+    await bench.claimer.run_once()
+    bench.store.claims.clear()
+    bench.store.ready["a"] = 5
+    bench.claimer._queues["a"].adapt(bench.clock.now, held_up=True)
+    bench.claimer.notify("a")
+    pause = await bench.claimer.run_once()
+    assert pause is not None
+    assert (bench.store.claims, 0 < pause <= COURTESY_SECONDS) == ([], True)
+    bench.clock.now += COURTESY_SECONDS
+    await bench.claimer.run_once()
+    assert [queue for queue, _ in bench.store.claims] == ["a"]
+
+
+def test_claims_shrink_while_a_limit_holds_jobs_up_and_grow_again_when_it_long_did_not() -> None:
+    known = QueueState()
+    for _ in range(10):
+        known.adapt(100.0, held_up=True)
+    assert known.largest == SMALLEST_CLAIM
+    known.adapt(100.1, held_up=False)
+    assert known.largest == SMALLEST_CLAIM
+    known.adapt(100.0 + RELAXED_SECONDS, held_up=False)
+    assert known.largest == 2 * SMALLEST_CLAIM
