@@ -125,6 +125,7 @@ async def test_another_worker_gets_what_the_first_may_not_start(
     helper = PgQueue(dsn)
 
     async def hang(number: int) -> None:
+        assert number == 0
         await door.pass_through()
 
     async def note(number: int) -> None:
@@ -133,13 +134,10 @@ async def test_another_worker_gets_what_the_first_may_not_start(
     task = pgq.task(name="work", limit=limit)(hang)
     helper.task(name="work")(note)
     async with pgq.worker(concurrency=10, limits=limits) as first:
-        task.enqueue(0)
+        pgq.enqueue_many([task.job(number) for number in range(4)])
         await asyncio.wait_for(door.reached.wait(), 10)
-        jobs = [task.enqueue(number) for number in (1, 2, 3)]
-        if by == "task":
-            await watch.auntil(
-                "select bool_and(run > 1) from pgqueue.job where id = any(%s)", [int(j.id) for j in jobs]
-            )
+        taken = "select sum(cardinality(job_ids)) >= %s from pgqueue.lease"
+        await watch.auntil(taken, 2 if by == "queue" else 4)
         async with helper.worker(concurrency=10):
             await watch.auntil(ENDED, 3, "succeeded", timeout=6)
         assert first.status()["running"] == 1
