@@ -8,9 +8,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgqueue import HandleError, InvalidOption, InvalidPayload, JobContext, PgQueue, RetryPolicy
+from pgqueue import BackendUnavailable, HandleError, InvalidOption, InvalidPayload, JobContext, PgQueue, RetryPolicy
+from pgqueue.backend import Progress
+from pgqueue.model.payloads import Payloads
+from pgqueue.tasks import Registry
+from pgqueue.telemetry.events import Events
+from pgqueue.worker.reporter import EVERY, Reporter
+from pgqueue.worker.run import Desk
 from tests.queues.orders import Door
 from tests.support import Watch
+from tests.worker.fakes import Hands, state_of
 from tests.worker.harness import STATE, row_of
 
 NEVER = RetryPolicy(max_retries=0)
@@ -76,8 +83,10 @@ async def test_the_progress_of_a_job_that_has_ended_goes_with_the_next_tidying(
         assert database.execute(PROGRESS, (job.id,)).fetchone() == (None, "begun", 1)
         door.opened.set()
         await watch.auntil(STATE, "succeeded", job.id)
+        reporter = next(one for one in worker.outlook.services if isinstance(one, Reporter))
+        await reporter.stop()  # a last word that was under way
         await worker._backend.tidy()
-        assert database.execute(PROGRESS, (job.id,)).fetchone() is None or worker.slots.running == []
+        assert database.execute(PROGRESS, (job.id,)).fetchone() is None
 
 
 async def test_what_is_no_progress_is_refused(pgq: PgQueue[None], watch: Watch) -> None:
@@ -163,3 +172,35 @@ async def test_a_later_run_goes_on_where_an_earlier_one_kept(
         await watch.auntil(STATE, "succeeded", job.id)
         await watch.auntil("select count(*) = 0 from pgqueue.job_checkpoint", timeout=10)
     assert seen == [None, {"page": 1}, {"page": 2}]
+
+
+async def test_progress_is_written_twice_a_second_at_most_and_again_if_it_could_not_be() -> None:
+    written: list[list[Progress]] = []
+    clock, away = Hands(), [False]
+
+    class Store:
+        async def note(self, progress: list[Progress]) -> None:
+            if away[0]:
+                raise BackendUnavailable("away", "wait")
+            written.append(progress)
+
+    store: Any = Store()
+    desk = Desk(state_of(clock), store, Registry(), Payloads(None, ()), store)
+    reporter = Reporter(store, desk, clock, Events())
+    assert await reporter.run_once() is None
+    desk.progress(Progress(1, 1, 0.1, None))
+    desk.progress(Progress(1, 1, 0.2, None))
+    assert await reporter.run_once() == EVERY
+    desk.progress(Progress(1, 1, 0.3, None))
+    clock.now += 0.1
+    assert await reporter.run_once() == pytest.approx(EVERY - 0.1)
+    assert written == [[Progress(1, 1, 0.2, None)]]
+    clock.now += EVERY
+    away[0] = True
+    with pytest.raises(BackendUnavailable):
+        await reporter.run_once()
+    away[0] = False
+    desk.progress(Progress(2, 1, 0.9, None))
+    clock.now += EVERY
+    await reporter.run_once()
+    assert written[1:] == [[Progress(1, 1, 0.3, None), Progress(2, 1, 0.9, None)]]
