@@ -84,15 +84,15 @@ async def test_a_job_that_completes_leaves_no_checkpoint(
 
 async def test_a_run_that_is_over_keeps_nothing(pgq: PgQueue[None], database: psycopg.Connection, watch: Watch) -> None:
     loop, goes_on, refused = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-    started = asyncio.Event()
     errors: list[BaseException] = []
 
     @pgq.task(context=True, retry=SOON)
     def act(ctx: JobContext[None]) -> Any:
         if ctx.run > 1:
+            loop.call_soon_threadsafe(goes_on.set)
+            asyncio.run_coroutine_threadsafe(refused.wait(), loop).result()
             return ctx.resumed
         ctx.checkpoint("first")
-        loop.call_soon_threadsafe(started.set)
         asyncio.run_coroutine_threadsafe(goes_on.wait(), loop).result()
         try:
             ctx.checkpoint("late")
@@ -100,12 +100,15 @@ async def test_a_run_that_is_over_keeps_nothing(pgq: PgQueue[None], database: ps
             errors.append(lost)
             loop.call_soon_threadsafe(refused.set)
 
-    job = act.using(timeout=0.2).enqueue().id
+    @pgq.task
+    async def hold() -> None:
+        await refused.wait()
+
+    job = act.using(timeout=0.5).enqueue().id
+    hold.enqueue()  # of the same claim: its lease stands on
     async with timed(pgq.worker(concurrency=4), beat=0.1):
-        await started.wait()
         await watch.auntil(STATE, "succeeded", job)
-        goes_on.set()
-        await asyncio.wait_for(refused.wait(), 10)
+        await watch.auntil(NONE_KEPT)
     assert runs_of(database, job) == [(1, 1, "retry"), (2, 2, "succeeded")]
     assert row_of(database, job)["result"] == "first"
     assert "is over" in str(errors[0])

@@ -189,8 +189,8 @@ async def test_a_transaction_that_is_open_when_the_handler_returns_decides_in_th
 async def test_a_run_that_was_handed_to_another_worker_cannot_complete_and_its_transaction_changes_nothing(
     pgq: PgQueue[None], dsn: str, database: psycopg.Connection, watch: Watch
 ) -> None:
-    loop, started, refused = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-    opened: dict[int, Any] = {1: asyncio.Event()}
+    loop, started = asyncio.get_running_loop(), asyncio.Event()
+    goes_on = {1: asyncio.Event(), 2: asyncio.Event()}
     errors: list[BaseException] = []
 
     @pgq.task(context=True, retry=SOON)
@@ -199,21 +199,21 @@ async def test_a_run_that_was_handed_to_another_worker_cannot_complete_and_its_t
             connection.execute(INSERT, (int(ctx.id), ctx.run))
             if ctx.run == 1:
                 loop.call_soon_threadsafe(started.set)
-                asyncio.run_coroutine_threadsafe(opened[1].wait(), loop).result()
+            asyncio.run_coroutine_threadsafe(goes_on[ctx.run].wait(), loop).result()
             try:
                 ctx.complete(connection, result=ctx.run)
             except JobLost as lost:
                 errors.append(lost)
                 connection.rollback()
-                loop.call_soon_threadsafe(refused.set)
+                loop.call_soon_threadsafe(goes_on[2].set)
 
     job = act.enqueue().id
     async with timed(pgq.worker(concurrency=4), beat=0.1, sweep=0.1):
         await started.wait()
         database.execute("delete from pgqueue.worker")  # as if it had been silent
+        await watch.auntil("select run = 2 from pgqueue.all_jobs where id = %s and state = 'running'", job)
+        goes_on[1].set()
         await watch.auntil(STATE, "succeeded", job)
-        opened[1].set()
-        await asyncio.wait_for(refused.wait(), 10)
     assert runs_of(database, job) == [(1, 0, "rescued"), (2, 1, "succeeded")]
     assert row_of(database, job)["result"] == 2
     assert effects_of(database, job) == [1]

@@ -181,17 +181,34 @@ async def test_one_that_has_to_be_alone_is_not_handed_back_with_what_is_buffered
 async def test_a_start_is_not_recorded_while_no_slot_is_free(
     pgq: PgQueue[None], dsn: str, watch: Watch, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suspects, "PROVEN_SECONDS", 0.0)
-    jobs = [stage.job(name, crashes=1) for name in "ab"]
-    async with worker_of(pgq, concurrency=1):
+    monkeypatch.setattr(suspects, "PROVEN_SECONDS", 60.0)
+    jobs = {name: stage.job(name, crashes=1) for name in "ab"}
+    async with worker_of(pgq, concurrency=2):
         await stage.until(lambda: len(stage.running) == 1)
-        other = "ab".replace(stage.running[0], "")
-        waiting = jobs["ab".index(other)]
+        [first] = stage.running
         await watch.auntil(HELD, 2)
+        stage.job("fresh")
+        await stage.until(lambda: len(stage.running) == 2)
+        monkeypatch.setattr(suspects, "PROVEN_SECONDS", 0.0)  # the next one may start, but could not run
         await asyncio.sleep(4 * suspects.LOOK)
-        assert not database_says(dsn, STARTED, waiting)
-        stage.end("a", "b")
+        [waiting] = set(jobs) - {first}
+        assert not database_says(dsn, STARTED, jobs[waiting])
+        stage.end("fresh", "a", "b")
+        await watch.auntil(ENDED, 3, "succeeded")
+
+
+async def test_a_worker_that_dies_while_one_is_alone_ends_that_one_and_nobody_who_waits(
+    pgq: PgQueue[None], database: psycopg.Connection, watch: Watch, stage: Stage
+) -> None:
+    killer, *waiting = [stage.job(name, crashes=2) for name in ("killer", "a", "b")]
+    async with timed(pgq.worker(concurrency=10), **QUICK, sweep=0.1):
+        await stage.until(lambda: stage.running == ["killer"])
+        await watch.auntil(HELD, 3)
+        database.execute("delete from pgqueue.worker")  # as a sweep does with a worker that died
+        await watch.auntil(STATE, "dead", killer)
+        stage.end("killer", "a", "b")
         await watch.auntil(ENDED, 2, "succeeded")
+    assert [row_of(database, job)["crashes"] for job in (killer, *waiting)] == [3, 2, 2]
 
 
 async def test_a_stop_hands_back_who_waits(
