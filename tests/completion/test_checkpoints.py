@@ -11,6 +11,10 @@ import pytest
 
 from pgqueue import GiveUp, HandleError, InvalidPayload, JobContext, JobLost, PgQueue, RetryPolicy, Snooze
 from pgqueue.contrib.encryption import Encryption
+from pgqueue.model.clock import monotonic
+from pgqueue.postgres.connections import Settings
+from pgqueue.postgres.store import PostgresWorker
+from pgqueue.worker.state import describe_worker
 from tests.support import Watch
 from tests.worker.harness import STATE, row_of, runs_of, timed
 
@@ -162,3 +166,18 @@ async def test_with_a_cipher_a_checkpoint_cannot_be_read_in_the_table(
     [(stored,)] = database.execute("select value::text from pgqueue.job_checkpoint").fetchall()
     assert SECRET not in stored
     assert readable == [{"card": SECRET}]
+
+
+async def test_the_statement_itself_keeps_nothing_of_another_run_or_another_lease(
+    pgq: PgQueue[None], settings: Settings
+) -> None:
+    pgq.named("act").enqueue()
+    backend = PostgresWorker(settings, monotonic)
+    await backend.register(describe_worker({"default": 1}, 1, "0"))
+    [job] = (await backend.claim("default", 7, 10)).jobs
+    assert not await backend.keep(job._replace(run=job.run + 1), "1")
+    assert not await backend.keep(job._replace(lease=8), "1")
+    assert await backend.kept(job) == ()
+    assert await backend.keep(job, "1")
+    assert await backend.kept(job) == (1,)
+    await backend.close()
