@@ -140,15 +140,17 @@ async def test_a_buffered_job_that_waits_long_is_handed_back_at_no_attempt(
     pgq: PgQueue[None], watch: Watch, database: psycopg.Connection
 ) -> None:
     started: list[str] = []
-    release = asyncio.Event()
+    running, release = asyncio.Event(), asyncio.Event()
 
     @pgq.task
     async def hang(queue: str) -> None:
         started.append(queue)
+        running.set()
         await release.wait()
 
     jobs = {queue: hang.using(queue=queue).enqueue(queue) for queue in ("a", "b")}
     async with pgq.worker(queues=["a", "b"], concurrency=1):
+        await running.wait()
         await watch.auntil("select sum(cardinality(job_ids)) = 2 from pgqueue.lease")
         buffered = jobs["b" if started == ["a"] else "a"]
         await watch.auntil(STATE, "ready", buffered.id, timeout=5)
