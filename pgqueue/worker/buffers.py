@@ -88,6 +88,10 @@ class Buffers:
         """How many jobs are held and not taken, wherever they wait."""
         return self.size + len(self.urgent) + (0 if self._limits is None else self._limits.parked())
 
+    def is_open_for(self, job: ClaimedJob) -> bool:
+        """Whether no limit would hold a job up now."""
+        return self._limits is None or self._limits.is_open_for(job)
+
     def ended(self, job: ClaimedJob) -> None:
         """A job that was taken runs no more. Its slot takes the next one, others are woken."""
         if self._limits is not None:

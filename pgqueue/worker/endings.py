@@ -56,7 +56,9 @@ class Endings:
         self, slot: Slot, job: ClaimedJob, task: Declaration, value: Any, error: BaseException | None
     ) -> None:
         """Record a run whose handler was called."""
-        ended_well = error is None and slot.reason is None
+        ended_well = error is None and slot.reason in (None, "stop")
+        if ended_well and slot.reason == "stop":
+            uncancel()  # it succeeded all the same
         if ended_well and isinstance(value, Report):
             await self._report(slot, job, task, value)
         elif ended_well and not (slot.run is not None and slot.run.completed):
@@ -137,7 +139,7 @@ class Endings:
 
     def _judge(self, slot: Slot, job: ClaimedJob, task: Declaration, cause: BaseException | None) -> Judgement:
         if slot.reason == "stop":
-            return Judgement("succeeded" if cause is None else "release", 0.0, None)
+            return Judgement("release", 0.0, None)
         if slot.reason == "cancelled":
             return Judgement("cancelled", 0.0, None)
         assert cause is not None
@@ -168,7 +170,7 @@ class Endings:
         add(Outcome(job.id, job.run, job.lease, verdict, delay, slot.started, error, result))
         if verdict == "succeeded":
             if slot.run is not None and slot.run.kept:
-                self._desk.forget(job)
+                self._finisher.when_done(job, lambda: self._desk.forget(job))
             if self._events.successes:
                 self._tell_success(slot, job)
         else:

@@ -44,6 +44,7 @@ class Finisher(Service):
         self._unsettled: list[Outcome] = []
         self._limit = LARGEST_FLUSH
         self._postpones = False
+        self._when_done: dict[tuple[int, int], Callable[[], None]] = {}
         self.postponed: Callable[[], None] = lambda: None
         self.relieved: Callable[[], None] = lambda: None
         self.written: Callable[[], None] = lambda: None
@@ -81,6 +82,10 @@ class Finisher(Service):
         """Write an outcome after which the job runs again."""
         self._postpones = True
         self.add(outcome)
+
+    def when_done(self, job: ClaimedJob, call: Callable[[], None]) -> None:
+        """Call this once the outcome of a run is written; never, if it changes nothing."""
+        self._when_done[job.id, job.run] = call
 
     async def run_once(self) -> float | None:
         """Write one batch; return the seconds until the next."""
@@ -138,6 +143,7 @@ class Finisher(Service):
         """Drop what waits: its leases are another worker's now."""
         self._pending.clear()
         self._unsettled.clear()
+        self._when_done.clear()
 
     async def _write(self, batch: Sequence[Outcome], emptied: set[int]) -> list[Outcome]:
         """Write a batch; return the outcomes that another transaction has locked."""
@@ -149,7 +155,15 @@ class Finisher(Service):
             by_answer[answer].append(outcome)
         holdings.answered([*by_answer["done"], *by_answer["lost"]])
         self._unsettled.extend(outcome for outcome in by_answer["lost"] if outcome.started is not None)
+        if self._when_done:
+            self._call_when_done(by_answer["done"], by_answer["lost"])
         return by_answer["locked"]
+
+    def _call_when_done(self, done: Sequence[Outcome], lost: Sequence[Outcome]) -> None:
+        for outcome in lost:
+            self._when_done.pop((outcome.id, outcome.run), None)
+        for outcome in done:
+            self._when_done.pop((outcome.id, outcome.run), _nothing)()
 
     async def _settle(self) -> None:
         """Tell of outcomes that changed nothing, unless an earlier write whose answer was lost had recorded them."""
@@ -163,3 +177,7 @@ class Finisher(Service):
         """One text that the database refuses must not hold up the others: halve the batch until it stands alone."""
         self._limit = max(1, len(batch) // 2)
         return [batch[0]._replace(error=UNSTORABLE, result=None)] if len(batch) == 1 else batch
+
+
+def _nothing() -> None:
+    """Nobody waits for this outcome."""

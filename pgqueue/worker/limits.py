@@ -90,11 +90,14 @@ class Limits:
     def may_run(self, job: ClaimedJob, now: float) -> bool:
         """Count a job as running if it may run, or does so already."""
         if (job.id, job.run) not in self._running:
-            groups = self._groups(job.task)
-            if not (self.is_open(job.queue) and all(group.is_open for group in groups)):
+            if not self.is_open_for(job):
                 return False
-            self._start(job, groups, now)
+            self._start(job, self._groups(job.task), now)
         return True
+
+    def is_open_for(self, job: ClaimedJob) -> bool:
+        """Whether a job may start."""
+        return self.is_open(job.queue) and all(group.is_open for group in self._groups(job.task))
 
     def admit(self, job: ClaimedJob, now: float) -> bool:
         """Count a job of an open queue as running, or park it."""

@@ -103,12 +103,20 @@ class Desk:
         if self._loop is None or _is_in_a_loop():
             work.close()
             raise HandleError("checkpoint() would block the event loop.", "Write await ctx.acheckpoint(...).")
+        return self._send(job, work, self._loop).result()
+
+    async def do(self, job: ClaimedJob, work: Coroutine[Any, Any, A]) -> A:
+        """Do it for a job on the worker's loop, while a task waits, which may be on a loop of the handler's own."""
+        if self._loop is None or self._loop is asyncio.get_running_loop():
+            return await work
+        return await asyncio.wrap_future(self._send(job, work, self._loop))
+
+    def _send(self, job: ClaimedJob, work: Coroutine[Any, Any, A], loop: asyncio.AbstractEventLoop) -> Future[A]:
         try:
-            doing: Future[A] = asyncio.run_coroutine_threadsafe(work, self._loop)
+            return asyncio.run_coroutine_threadsafe(work, loop)
         except RuntimeError:  # the event loop is gone, and the worker with it
             work.close()
             raise lost(job) from None
-        return doing.result()
 
 
 class HeldRun:
@@ -120,11 +128,12 @@ class HeldRun:
         kept: Whether something is kept that a later run could go on from.
     """
 
-    __slots__ = ("_deadline", "_desk", "_logger", "_slot", "completed", "job", "kept", "resumed", "value")
+    __slots__ = ("_deadline", "_desk", "_logger", "_slot", "_started", "completed", "job", "kept", "resumed", "value")
 
     def __init__(self, job: ClaimedJob, slot: Slot, desk: Desk) -> None:
         self.job = job
         self._slot = slot
+        self._started = slot.started  # the slot may run another job by the time that a thread asks
         self._desk = desk
         self._deadline: datetime | None = None
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
@@ -137,7 +146,7 @@ class HeldRun:
     def deadline(self) -> datetime:
         """When the time of this attempt is up."""
         if self._deadline is None:
-            self._deadline = self._desk.instant(time_is_up(self.job, self._slot.started) if self.is_held else 0.0)
+            self._deadline = self._desk.instant(time_is_up(self.job, self._started) if self.is_held else 0.0)
         return self._deadline
 
     @property
@@ -173,16 +182,16 @@ class HeldRun:
 
     async def acheckpoint(self, value: Any) -> None:
         """Store where a later run may go on."""
-        await self._desk.keep(self, value)
+        await self._desk.do(self.job, self._desk.keep(self, value))
 
     def complete(self, handle: object, bind: object, result: Any) -> None:
         """End the job in the handle's transaction."""
-        ending = self._desk.ending(self, self._slot.started, result)
+        ending = self._desk.ending(self, self._started, result)
         self._settle(self._desk.completer.complete(Handle(handle, bind), ending))
 
     async def acomplete(self, handle: object, bind: object, result: Any) -> None:
         """End the job in the handle's transaction."""
-        ending = self._desk.ending(self, self._slot.started, result)
+        ending = self._desk.ending(self, self._started, result)
         self._settle(await self._desk.completer.acomplete(Handle(handle, bind), ending))
 
     def _settle(self, done: bool) -> None:

@@ -36,9 +36,13 @@ class Shutdown:
         self._claimer.hand_back()
 
     async def end_claims(self) -> None:
-        """Wait for a claim that is under way, and hand back what it brought."""
-        await self._within(self._state.timing.hard_stop, self._claimer.stop())
+        """Wait for a claim and a start of a suspect that are under way, and hand back what they brought."""
+        await self._within(self._state.timing.hard_stop, self._end_takers())
         self._claimer.hand_back()
+
+    async def _end_takers(self) -> None:
+        await self._claimer.stop()
+        await self._parts.suspects.stop()  # a start that is recorded and then cut off would count against the job
 
     async def end_jobs(self) -> int:
         """Let running jobs end until the soft deadline, then cancel; return how many were cancelled."""

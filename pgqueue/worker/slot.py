@@ -44,7 +44,7 @@ class Slot:
         """Return the run of a job; of one that left the slot before its thread ended, a run that is over."""
         if self.job is not job:
             return HeldRun(job, self, self._desk)
-        if self.run is None:
+        if self.run is None or self.run.job is not job:
             self.run = HeldRun(job, self, self._desk)
         return self.run
 

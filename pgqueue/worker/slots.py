@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from pgqueue.model.job import ClaimedJob
-from pgqueue.tasks import CURRENT, Declaration, Registry
+from pgqueue.tasks import CURRENT, Registry
 from pgqueue.worker.buffers import Buffers
 from pgqueue.worker.calls import Calls
 from pgqueue.worker.endings import Endings
@@ -141,7 +141,7 @@ class Slots:
                 await asyncio.sleep(0)
 
     def _leave(self, slot: Slot, job: ClaimedJob) -> None:
-        slot.job = None
+        slot.job = slot.reason = slot.run = None
         if self._buffers.is_limited:
             self._buffers.ended(job)
         if job.crashes:
@@ -179,12 +179,4 @@ class Slots:
         if plain and not self._endings.is_watched(task):
             self._endings.succeed(slot, job, task, value)
         else:
-            await self._conclude(slot, job, task, value, error)
-
-    async def _conclude(
-        self, slot: Slot, job: ClaimedJob, task: Declaration, value: object, error: BaseException | None
-    ) -> None:
-        try:
             await self._endings.conclude(slot, job, task, value, error)
-        finally:
-            slot.reason = slot.run = None

@@ -88,13 +88,14 @@ class Suspects(Service):
         self._line: deque[tuple[float, ClaimedJob]] = deque()
         self._started: dict[tuple[int, int], Started] = {}
         self._width, self._widened = 1, 0.0
+        self._starting: ClaimedJob | None = None
         self._emptying_since: float | None = None
         finisher.written = self._note_write
 
     @property
     def size(self) -> int:
-        """How many wait."""
-        return len(self._line)
+        """How many wait, and are about to start."""
+        return len(self._line) + (self._starting is not None)
 
     def set_aside(self, jobs: Iterable[ClaimedJob]) -> list[ClaimedJob]:
         """Take the suspects among claimed jobs; return the others. A child process dies without its worker."""
@@ -156,7 +157,7 @@ class Suspects(Service):
             self._widen(now)
             if len(self._started) >= self._width:
                 return LOOK
-        if self._has_room():
+        if self._has_room(first):
             await self._start()
             return 0 if len(self._started) < self._width else LOOK
         return LOOK
@@ -167,12 +168,15 @@ class Suspects(Service):
             since, job = self._line.popleft() if self._line else (0.0, None)
         if job is None:
             return
-        worker = self._state.info.id
+        worker, self._starting = self._state.info.id, job
         try:
             held = await self._backend.start(job)
         except BaseException:
-            self._line.appendleft((since, job))
+            with self._lock:
+                self._line.appendleft((since, job))
             raise
+        finally:
+            self._starting = None
         if not (held and self._state.claiming and self._state.info.id == worker):
             self._finisher.add(Outcome(job.id, job.run, job.lease, "release", 0.0, None, None))
             return
@@ -212,9 +216,10 @@ class Suspects(Service):
         if any(one.ended is not None for one in self._started.values()):
             self.wake()
 
-    def _has_room(self) -> bool:
+    def _has_room(self, job: ClaimedJob) -> bool:
         """Whether it would start at once: a recorded start of a job that waits would count against it."""
-        return self._running() + len(self._buffers.urgent) < self._state.info.concurrency
+        busy = self._running() + len(self._buffers.urgent)
+        return busy < self._state.info.concurrency and self._buffers.is_open_for(job)
 
     def _is_empty(self, now: float) -> bool:
         """Stop the start of others, and say whether nothing runs; after a while give up, and let others meet the job."""

@@ -9,4 +9,5 @@ select j.id, j.run, %(value)s::text::jsonb from {schema}.job j
 where j.id = %(job)s::bigint and j.run = %(run)s::int
   and exists (select from {schema}.lease l where l.id = %(lease)s::bigint and l.worker_id = %(worker)s::bigint)
 on conflict (job_id) do update set (run, value, kept_at) = (excluded.run, excluded.value, clock_timestamp())
+where job_checkpoint.run <= excluded.run
 returning true as kept
