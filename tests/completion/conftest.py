@@ -6,6 +6,9 @@ import psycopg
 import pytest
 
 from tests.completion.effects import TABLE
+from tests.poison.forks import forks
+
+__all__ = ["forks"]
 
 
 @pytest.fixture(autouse=True)

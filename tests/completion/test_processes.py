@@ -11,25 +11,12 @@ import pytest
 from pgqueue import PgQueue
 from tests.completion import application
 from tests.completion.effects import effects_of
-from tests.poison.forks import Forks, forking
+from tests.poison.forks import Forks
 from tests.support import Watch
 from tests.worker.harness import ENDED, STATE, Heard, errors_of, row_of, runs_of
 
 MODULE = "tests.completion.application"
 KILLS = 5
-
-
-@pytest.fixture(scope="module")
-def program() -> Iterator[Forks]:
-    with forking(MODULE) as forks:
-        yield forks
-
-
-@pytest.fixture
-def forks(program: Forks, dsn: str) -> Iterator[Forks]:
-    """Starts workers, which end before their database does."""
-    yield program
-    program.end_all()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pgqueue import PgQueue
 from tests.docs.pages import DOCS, table
 from tests.matrix import application
 from tests.matrix.application import EXECUTORS
-from tests.poison.forks import Forks, forking
+from tests.poison.forks import Forks
 from tests.support import Watch
 from tests.worker.harness import STATE, timed
 
@@ -63,19 +63,6 @@ SAID = {  # on the page
     "os._exit": "calls `os._exit`",
     "SIGSEGV": "crashes (SIGSEGV)",
 }
-
-
-@pytest.fixture(scope="module")
-def program() -> Iterator[Forks]:
-    with forking(MODULE) as forks:
-        yield forks
-
-
-@pytest.fixture
-def forks(program: Forks, dsn: str) -> Iterator[Forks]:
-    """Starts workers, which end before their database does."""
-    yield program
-    program.end_all()
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.support import ROOT
 from tests.worker.crew import lines
@@ -21,7 +22,12 @@ SHORT = {"beat": 0.2, "lease": 1.0, "sweep": 0.2}  # a dead worker is found by i
 BURIED = {"sweep": 0.1}  # it is found by whoever takes its place
 PATIENCE = 20.0
 MOST_DEATHS = 50
-NOTHING: Mapping[str, Any] = {}
+MODULES = (
+    "tests.poison.application",
+    "tests.poison.blocking",
+    "tests.matrix.application",
+    "tests.completion.application",
+)
 
 
 class Member:
@@ -167,14 +173,18 @@ class Forks:
                 self.news.notify_all()
 
 
-@contextmanager
-def forking(*modules: str) -> Iterator[Forks]:
-    """Run the program for a while."""
-    forks = Forks(*modules)
-    try:
-        yield forks
-    finally:
-        forks.close()
+_PROGRAM = pytest.StashKey[Forks]()
+
+
+@pytest.fixture
+def forks(request: pytest.FixtureRequest, dsn: str) -> Iterator[Forks]:
+    """Starts workers, which end before their database does; one program serves all folders that import this."""
+    config = request.config
+    if _PROGRAM not in config.stash:
+        config.stash[_PROGRAM] = Forks(*MODULES)
+        config.add_cleanup(config.stash[_PROGRAM].close)
+    yield config.stash[_PROGRAM]
+    config.stash[_PROGRAM].end_all()
 
 
 def stop(member: Member, number: int = signal.SIGTERM) -> int:

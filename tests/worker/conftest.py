@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.poison.forks import forks
 from tests.worker.processes import Crew
+
+__all__ = ["crew", "forks"]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pgqueue.backend import Heart, Outcome
 from pgqueue.telemetry.events import Event, Events
 from pgqueue.worker.stalls import LOOK_SECONDS, Stalls
 from tests.poison.blocking import MARKS, OTHER_GATE
-from tests.poison.forks import SHORT, Forks, Member, forking
+from tests.poison.forks import SHORT, Forks, Member
 from tests.support import Watch
 from tests.worker.crew import GATE
 from tests.worker.fakes import Hands, job_of, state_of
@@ -25,19 +25,6 @@ from tests.worker.harness import ENDED, STATE, row_of, runs_of
 MODULE = "tests.poison.blocking"
 MARKED = "select count(*) = %s from public.marks where kind = %s and job_id = any(%s::bigint[])"
 BEATS = "select beat > %s from pgqueue.worker where pid = %s"
-
-
-@pytest.fixture(scope="module")
-def program() -> Iterator[Forks]:
-    with forking(MODULE) as forks:
-        yield forks
-
-
-@pytest.fixture
-def forks(program: Forks, dsn: str) -> Iterator[Forks]:
-    """Starts workers, which end before their database does."""
-    yield program
-    program.end_all()
 
 
 @pytest.fixture(autouse=True)
