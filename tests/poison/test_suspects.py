@@ -10,6 +10,8 @@ import psycopg
 import pytest
 
 from pgqueue import PgQueue
+from pgqueue.model.job import ClaimedJob
+from pgqueue.postgres.store import PostgresWorker
 from pgqueue.worker import suspects
 from tests.support import Watch
 from tests.worker.harness import ENDED, STATE, row_of, runs_of, timed
@@ -321,4 +323,55 @@ async def test_one_that_has_been_alone_for_long_has_others_beside_it_and_a_crash
         await watch.auntil("select crashes = 3 from pgqueue.all_jobs where id = %s", alone)
         assert row_of(database, alone)["state"] != "dead"
         stage.end("alone", "beside")
+        await watch.auntil(ENDED, 2, "succeeded")
+
+
+async def test_a_stop_waits_for_the_record_of_a_start_and_hands_the_suspect_back_uncharged(
+    pgq: PgQueue[None],
+    database: psycopg.Connection,
+    watch: Watch,
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, answer, start = asyncio.Event(), asyncio.Event(), PostgresWorker.start
+
+    async def slow(self: PostgresWorker, job: ClaimedJob) -> bool:
+        asked.set()
+        held = await start(self, job)
+        await answer.wait()
+        return held
+
+    monkeypatch.setattr(PostgresWorker, "start", slow)
+    job = stage.job("suspect", crashes=1)
+    worker = worker_of(pgq)
+    await worker.start()
+    await asked.wait()
+    stopping = asyncio.create_task(worker.stop())
+    await watch.auntil("select exists (select from pgqueue.lease where started is not null)")
+    answer.set()
+    assert await stopping == 0
+    row = row_of(database, job)
+    assert (row["state"], row["crashes"], row["attempt"], stage.seen) == ("ready", 1, 0, [])
+
+
+async def test_a_start_is_not_recorded_while_the_limit_of_its_task_is_reached(
+    pgq: PgQueue[None], database: psycopg.Connection, dsn: str, watch: Watch
+) -> None:
+    running, release = asyncio.Event(), asyncio.Event()
+
+    @pgq.task(limit=1)
+    async def single() -> None:
+        running.set()
+        await release.wait()
+
+    single.enqueue()
+    async with worker_of(pgq):
+        await running.wait()
+        with database.transaction():
+            suspect = single.using(database).enqueue().id
+            database.execute("update pgqueue.job set crashes = 1 where id = %s", (suspect,))
+        await watch.auntil(HELD, 2)
+        await asyncio.sleep(4 * suspects.LOOK)
+        assert not database_says(dsn, STARTED, suspect)
+        release.set()
         await watch.auntil(ENDED, 2, "succeeded")
