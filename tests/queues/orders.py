@@ -66,6 +66,11 @@ async def become(question: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
+async def deaf(listener: object) -> None:
+    """Hear nothing, as behind a pooler."""
+    await asyncio.Event().wait()
+
+
 def fill(pgq: Any, task: Any, **jobs: int) -> None:
     """Enqueue so many jobs of a task in each queue, its name the argument."""
     for queue, count in jobs.items():

@@ -8,17 +8,12 @@ import psycopg
 import pytest
 
 from pgqueue import PgQueue
-from tests.queues.orders import Door, become, fill
+from tests.queues.orders import Door, become, deaf, fill
 from tests.support import Watch
 from tests.worker.harness import ENDED, LISTENING, timed
 
 NOTHING_PAID = "select coalesce(sum(attempt), 0) = 0 and coalesce(sum(crashes), 0) = 0 from pgqueue.job"
 HELD_JOBS = "select count(*) = %s from pgqueue.all_jobs where state = 'running'"
-
-
-async def deaf(listener: object) -> None:
-    """Hear nothing, as behind a pooler."""
-    await asyncio.Event().wait()
 
 
 class Slow:
