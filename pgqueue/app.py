@@ -245,6 +245,9 @@ class PgQueue(SyncQueue, AsyncQueue, Declaring[D]):
             drain=drain,
             timing=timing_of(stop_timeout),
         )
+        return self._worker_of(plan)
+
+    def _worker_of(self, plan: Plan) -> Worker:
         return Worker(
             PostgresWorker(self.settings, monotonic, self.events.emit),
             self._tasks,

@@ -113,8 +113,12 @@ async def aopen_session(settings: Settings, purpose: str, options: Mapping[str, 
     if pooling == "direct":
         return await AsyncConnection.connect(**settings.parameters(purpose, options), row_factory=tuple_row)
     connection = await AsyncConnection.connect(**settings.bare(purpose), prepare_threshold=_threshold(pooling))
-    if pooling == "session":
-        await connection.execute(_SET, _settings(options), prepare=False)
+    try:
+        if pooling == "session":
+            await connection.execute(_SET, _settings(options), prepare=False)
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 
@@ -177,6 +181,7 @@ class Link:
         self._options = options
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._connecting = asyncio.Lock()
+        self._is_shut = False
         self.epoch = 0
 
     async def run(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[TupleRow]:
@@ -214,6 +219,9 @@ class Link:
             if self._connection is None or self._connection.closed:
                 self._connection = await aopen_session(self._settings, self._purpose, self._options)
                 self.epoch += 1
+            if self._is_shut:  # meanwhile, or before
+                await self.close()
+                raise BackendUnavailable("The worker has stopped, and its connections are closed.", "Start another.")
             return self._connection
 
     def sever(self) -> None:
@@ -225,3 +233,8 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+    async def shut(self) -> None:
+        """Close the connection for good, also one that is being made."""
+        self._is_shut = True
+        await self.close()

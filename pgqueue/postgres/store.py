@@ -324,7 +324,7 @@ class PostgresWorker:
     async def close(self) -> None:
         """Close all connections."""
         for link in (self._claiming, self._finishing, self._moving, self._keeping):
-            await link.close()
+            await link.shut()
 
     def _ready_cursor(self, queue: str) -> LaneCursor[int]:
         return self._ready.setdefault(queue, LaneCursor(PRIORITIES, 0))

@@ -101,24 +101,21 @@ class Declaring(Generic[D]):
         """
         options: dict[str, Any] = {"queue": queue, "priority": priority, "timeout": timeout, "unique": unique}
         options["expires_in"] = expires_in
+        said = {"name": name, "retry": retry, "executor": executor, "context": context, "limit": limit}
 
         def decorate(chosen: Callable[..., Any]) -> Task[..., Any]:
-            declaration = declare(
-                chosen,
-                name=name,
-                options=options,
-                retry=retry,
-                executor=executor,
-                context=context,
-                limit=limit,
-                home=self._home,
-            )
-            self._tasks.add(declaration)
-            task: Task[..., Any] = Task(declaration, self._producer, JobOptions())
-            update_wrapper(task, chosen)  # its name and documentation are the function's
-            return task
+            return self._declare(chosen, options, said)
 
         return decorate if function is None else decorate(function)
+
+    def _declare(
+        self, function: Callable[..., Any], options: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> Task[..., Any]:
+        declaration = declare(function, options=options, home=self._home, **said)
+        self._tasks.add(declaration)
+        task: Task[..., Any] = Task(declaration, self._producer, JobOptions())
+        update_wrapper(task, function)  # its name and documentation are the function's
+        return task
 
     def named(self, name: str, /) -> Task[..., Any]:
         """Return a task that is declared elsewhere, by its name, to be enqueued from here: its arguments are not checked.

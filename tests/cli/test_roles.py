@@ -20,10 +20,10 @@ def web(database: psycopg.Connection) -> Iterator[str]:
 
 
 def test_a_role_is_granted_and_taken(run: Run, web: str) -> None:
-    assert run("grant", "producer", web).out == f"{web} is now producer: 6 privileges granted.\n"
-    assert run("grant", "producer", web, "--json").json == {"role": "producer", "name": web, "privileges": 6}
-    assert run("revoke", "producer", web).out == f"{web} is producer no more: 6 privileges revoked.\n"
-    assert run("revoke", "producer", web, "--json").json["privileges"] == 6
+    assert run("grant", "producer", web).out == f"{web} is now producer: 7 privileges granted.\n"
+    assert run("grant", "producer", web, "--json").json == {"role": "producer", "name": web, "privileges": 7}
+    assert run("revoke", "producer", web).out == f"{web} is producer no more: 7 privileges revoked.\n"
+    assert run("revoke", "producer", web, "--json").json["privileges"] == 7
 
 
 def test_a_role_that_is_none_is_refused(run: Run, web: str) -> None:

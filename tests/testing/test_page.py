@@ -42,7 +42,7 @@ def test_the_tests_of_the_page_pass(
     pytester.makeini("[pytest]\nfilterwarnings = error\nanyio_mode = auto")
     result = pytester.runpytest_inprocess("-rA", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=8)
-    (shown,) = blocks(PAGE, "text")
+    shown, _ = blocks(PAGE, "text")
     result.stdout.fnmatch_lines(
         [re.sub(r"([\[\]])", r"[\1]", line) for line in shown.text.splitlines()], consecutive=True
     )
