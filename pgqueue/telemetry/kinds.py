@@ -35,6 +35,8 @@ KINDS: Mapping[str, Kind] = {
     "job.retried": Kind(WARNING, "retry", f"attempt {{attempt}} failed{_AGAIN}", "retry"),
     "job.dead": Kind(ERROR, "dead", "dead[ after {attempt:n attempt}][: {error}]", "dead"),
     "job.poison": Kind(ERROR, "dead", "dead: the worker that ran it died, once too often", "dead"),
+    "job.snoozed": Kind(INFO, "snooze", f"put off{_AGAIN}", "snoozed"),
+    "job.cancelled": Kind(INFO, "cancel", "cancelled while it ran", "cancelled"),
     "job.expired": Kind(WARNING, "late", "expired before it could start[, at {expires_at}]", "expired"),
     "job.lost": Kind(WARNING, "lost", "its outcome[ {verdict}] was dropped: the job is another run's by now", "lost"),
     "job.unknown_task": Kind(WARNING, "back", f"handed back: no task of this name here{_AGAIN}", "released"),

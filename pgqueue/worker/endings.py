@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pgqueue.backend import Outcome, Verdict
@@ -28,6 +29,8 @@ _TOLD = {
     "retry": "job.retried",
     "crashed": "job.retried",
     "release": "job.unreadable",
+    "snooze": "job.snoozed",
+    "cancelled": "job.cancelled",
 }
 
 
@@ -172,24 +175,35 @@ class Endings:
             if slot.run is not None and slot.run.kept:
                 self._finisher.when_done(job, lambda: self._desk.forget(job))
             if self._events.successes:
-                self._tell_success(slot, job)
-        else:
-            self._tell(slot, job, verdict, delay, error)
-
-    def _tell(self, slot: Slot, job: ClaimedJob, verdict: Verdict, delay: float, error: str | None) -> None:
-        name = _TOLD.get(verdict)
-        if name is None or error is None or (slot.run is not None and slot.run.completed):
+                self._tell_success(job, self._facts(slot, job))
             return
-        if name == "job.unreadable" and "SignatureMismatch" in error[:100]:
-            name = "job.mismatch"
-        facts = {"job": job.id, "task": job.task, "attempt": job.attempt + 1, "error": summarise(error)}
-        more = (
-            {"again_in": round(delay, 2)} if name != "job.dead" else {"traceback": json.loads(error).get("traceback")}
-        )
-        self._events.emit(name, **facts, **more, **self._facts(slot, job))
+        name, facts = self._telling(slot, job, verdict, delay, error)
+        if slot.run is not None and slot.run.completed:  # the database knows which of the two it was
+            success = self._facts(slot, job)
+            if self._events.successes:
+                self._finisher.when_settled(job, lambda: self._tell_success(job, success))
+            self._finisher.when_done(job, lambda: self._events.emit(name, **facts))
+        elif error is not None or verdict == "cancelled":
+            self._events.emit(name, **facts)
 
-    def _tell_success(self, slot: Slot, job: ClaimedJob) -> None:
-        self._events.emit("job.succeeded", job=job.id, task=job.task, attempt=job.attempt + 1, **self._facts(slot, job))
+    def _telling(
+        self, slot: Slot, job: ClaimedJob, verdict: Verdict, delay: float, error: str | None
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the event of a run that did not succeed."""
+        name = _TOLD.get(verdict, "")
+        facts: dict[str, Any] = {"job": job.id, "task": job.task, "attempt": job.attempt + 1, **self._facts(slot, job)}
+        if error is not None:
+            facts["error"] = summarise(error)
+            if name == "job.unreadable" and "SignatureMismatch" in error[:100]:
+                name = "job.mismatch"
+            if name == "job.dead":
+                facts["traceback"] = json.loads(error).get("traceback")
+        if delay:
+            facts["again_in"] = round(delay, 2)
+        return name, facts
+
+    def _tell_success(self, job: ClaimedJob, facts: Mapping[str, Any]) -> None:
+        self._events.emit("job.succeeded", job=job.id, task=job.task, attempt=job.attempt + 1, **facts)
 
     def _facts(self, slot: Slot, job: ClaimedJob) -> dict[str, Any]:
         facts = {"queue": job.queue, "run": job.run, "seconds": self._state.clock() - slot.started}

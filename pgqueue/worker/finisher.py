@@ -31,6 +31,7 @@ class Finisher(Service):
         postponed: Called when jobs were written that run again later; set by whoever promotes them.
         relieved: Called when it is no longer behind; set by whoever takes jobs.
         written: Called after each write; set by whoever waits for one.
+        back: Monotonic second by which all is due again that was put off here.
     """
 
     name = "finisher"
@@ -44,10 +45,12 @@ class Finisher(Service):
         self._unsettled: list[Outcome] = []
         self._limit = LARGEST_FLUSH
         self._postpones = False
-        self._when_done: dict[tuple[int, int], Callable[[], None]] = {}
+        self._when_done: dict[tuple[int, int], Callable[[], object]] = {}
+        self._when_settled: dict[tuple[int, int], Callable[[], object]] = {}
         self.postponed: Callable[[], None] = lambda: None
         self.relieved: Callable[[], None] = lambda: None
         self.written: Callable[[], None] = lambda: None
+        self.back = 0.0
 
     @property
     def is_behind(self) -> bool:
@@ -83,9 +86,23 @@ class Finisher(Service):
         self._postpones = True
         self.add(outcome)
 
-    def when_done(self, job: ClaimedJob, call: Callable[[], None]) -> None:
+    def put_off(self, job: ClaimedJob, pause: float) -> None:
+        """Hand a job back for so many seconds, because there is no room for it here."""
+
+        def note() -> None:
+            self.back = max(self.back, self._state.clock() + pause)
+
+        note()  # in case the answer to the write is lost; it counts from the write
+        self.when_done(job, note)
+        self.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, None))
+
+    def when_done(self, job: ClaimedJob, call: Callable[[], object]) -> None:
         """Call this once the outcome of a run is written; never, if it changes nothing."""
         self._when_done[job.id, job.run] = call
+
+    def when_settled(self, job: ClaimedJob, call: Callable[[], object]) -> None:
+        """Call this once the outcome of a run changed nothing because it had been recorded before."""
+        self._when_settled[job.id, job.run] = call
 
     async def run_once(self) -> float | None:
         """Write one batch; return the seconds until the next."""
@@ -144,6 +161,7 @@ class Finisher(Service):
         self._pending.clear()
         self._unsettled.clear()
         self._when_done.clear()
+        self._when_settled.clear()
 
     async def _write(self, batch: Sequence[Outcome], emptied: set[int]) -> list[Outcome]:
         """Write a batch; return the outcomes that another transaction has locked."""
@@ -155,7 +173,7 @@ class Finisher(Service):
             by_answer[answer].append(outcome)
         holdings.answered([*by_answer["done"], *by_answer["lost"]])
         self._unsettled.extend(outcome for outcome in by_answer["lost"] if outcome.started is not None)
-        if self._when_done:
+        if self._when_done or self._when_settled:
             self._call_when_done(by_answer["done"], by_answer["lost"])
         return by_answer["locked"]
 
@@ -163,6 +181,7 @@ class Finisher(Service):
         for outcome in lost:
             self._when_done.pop((outcome.id, outcome.run), None)
         for outcome in done:
+            self._when_settled.pop((outcome.id, outcome.run), None)
             self._when_done.pop((outcome.id, outcome.run), _nothing)()
 
     async def _settle(self) -> None:
@@ -170,7 +189,10 @@ class Finisher(Service):
         recorded = await self._backend.settle(self._unsettled, self._state.clock())
         lost, self._unsettled = self._unsettled, []
         for outcome in lost:
-            if (outcome.id, outcome.run) not in recorded:
+            call = self._when_settled.pop((outcome.id, outcome.run), _nothing)
+            if (outcome.id, outcome.run) in recorded:
+                call()
+            else:
                 self.events.emit("job.lost", job=outcome.id, run=outcome.run, verdict=outcome.verdict)
 
     def _narrow(self, batch: list[Outcome]) -> list[Outcome]:

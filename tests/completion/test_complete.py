@@ -349,3 +349,30 @@ async def test_a_worker_that_was_taken_for_dead_while_the_transaction_is_open_en
     assert runs_of(database, job) == [(1, 1, "succeeded")]
     assert effects_of(database, job) == [1]
     assert heard.named("job.lost") == []
+
+
+async def test_the_log_tells_of_a_completion_what_the_database_knows(
+    pgq: PgQueue[None], dsn: str, watch: Watch
+) -> None:
+    told = list[tuple[str, str]]()
+    pgq.events.subscribe(lambda event: told.append((event.name, event.fields.get("task", ""))), successes=True)
+
+    @pgq.task(name="committed", context=True)
+    async def committed(ctx: JobContext) -> None:
+        async with await psycopg.AsyncConnection.connect(dsn) as connection:
+            await ctx.acomplete(connection)
+
+    @pgq.task(name="undone", context=True, retry=RetryPolicy(max_retries=0))
+    async def undone(ctx: JobContext) -> None:
+        async with await psycopg.AsyncConnection.connect(dsn) as connection:
+            await ctx.acomplete(connection)
+            await connection.rollback()
+
+    await committed.aenqueue()
+    await undone.aenqueue()
+    async with pgq.worker(concurrency=2):
+        await watch.auntil("select count(*) = 2 from pgqueue.job_history")
+    assert {event for event in told if event[0].startswith("job.")} == {
+        ("job.succeeded", "committed"),
+        ("job.dead", "undone"),
+    }
