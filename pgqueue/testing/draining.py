@@ -20,6 +20,7 @@ from pgqueue.model.errors import ConfigurationError
 from pgqueue.model.states import FINAL, LIVE, JobState
 from pgqueue.postgres.observer import Storage
 from pgqueue.testing.telling import failed, late, unknown
+from pgqueue.worker.loops import is_in_a_loop
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.02
 STEP = 1.0  # what is due within it is run in one go
@@ -134,7 +135,7 @@ def in_a_thread(work: Callable[[], Awaitable[list[JobRecord]]], storage: Storage
         AssertionError: It did not end in time.
         ConfigurationError: An event loop runs here.
     """
-    if _is_in_a_loop():
+    if is_in_a_loop():
         raise ConfigurationError("drain() would block the event loop that runs here.", "Write: await jobs.adrain()")
     answer: Future[list[JobRecord]] = Future()
     context = contextvars.copy_context()
@@ -162,14 +163,6 @@ def _answer(work: Callable[[], Awaitable[list[JobRecord]]], answer: Future[list[
         answer.set_result(asyncio.run(run()))
     except BaseException as error:  # noqa: BLE001 - handed to whoever waits
         answer.set_exception(error)
-
-
-def _is_in_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _stack(thread: threading.Thread) -> str:

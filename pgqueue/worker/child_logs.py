@@ -8,7 +8,10 @@ from typing import Any
 
 from pgqueue.worker.wire import Line, Message
 
-LONGEST_LINE = 30_000  # characters of one record's message, and of its traceback
+LONGEST_TEXT = 30_000  # characters of each text of a record
+LONGEST_RECORD = 200_000  # of all its texts; as JSON a character takes up to 12 bytes
+DEEPEST_FACT = 5  # levels of mappings
+_BESIDES = 24  # characters that a name, or what is no text, takes beside itself
 _OWN = frozenset({*logging.makeLogRecord({}).__dict__, "taskName", "message"})
 _KEPT = ("name", "levelno", "levelname", "pathname", "filename", "module", "lineno", "funcName", "created", "msecs")
 
@@ -39,22 +42,51 @@ class RelayHandler(logging.Handler):
         trace = record.exc_text
         if trace is None and record.exc_info and record.exc_info[0] is not None:
             trace = logging.Formatter().formatException(record.exc_info)
-        facts = {name: _scalar(value) for name, value in record.__dict__.items() if name not in _OWN}
-        return {
+        facts = {
             **{name: getattr(record, name) for name in _KEPT},
-            "msg": record.getMessage()[:LONGEST_LINE],
-            "exc_text": None if trace is None else trace[-LONGEST_LINE:],
-            "stack_info": record.stack_info,
             "threadName": record.threadName,
-            **facts,
+            "msg": record.getMessage(),
+            "exc_text": None if trace is None else trace[-LONGEST_TEXT:],
+            "stack_info": record.stack_info,
+            **{name: value for name, value in record.__dict__.items() if name not in _OWN},
         }
+        return _Room(LONGEST_RECORD).facts(facts)
 
 
-def _scalar(value: Any) -> Any:
-    """Return a fact as JSON holds it; what it does not hold, as text."""
-    if isinstance(value, Mapping):
-        return {str(name): _scalar(one) for name, one in value.items()}
-    return value if isinstance(value, str | bool | int | float | None) else str(value)[:LONGEST_LINE]
+class _Room:
+    """Cuts what a record says to what there is room for.
+
+    Args:
+        left: Characters.
+    """
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def facts(self, facts: Mapping[Any, Any], depth: int = 0) -> Message:
+        """Return facts as JSON holds them; those that there is no room for are left out."""
+        kept: Message = {}
+        for name, value in facts.items():
+            if self._left <= 0:
+                break
+            kept[self._text(name)] = self._fact(value, depth)
+        return kept
+
+    def _fact(self, value: Any, depth: int) -> Any:
+        if isinstance(value, Mapping) and depth < DEEPEST_FACT:
+            return self.facts(value, depth + 1)
+        if value is None or isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 64):
+            self._left -= _BESIDES
+            return value
+        return self._text(value)
+
+    def _text(self, value: object) -> str:
+        try:
+            text = str(value)[: min(LONGEST_TEXT, max(self._left, 0))]
+        except Exception:  # noqa: BLE001 - a value may be anything
+            text = f"({type(value).__name__} that cannot be shown)"
+        self._left -= len(text) + _BESIDES
+        return text
 
 
 def log_here(message: Message, facts: Mapping[str, Any]) -> None:

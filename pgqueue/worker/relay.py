@@ -11,13 +11,13 @@ from typing import Any
 
 from pgqueue.backend import Completer, Ending
 from pgqueue.model.clock import monotonic
-from pgqueue.model.conversion import reason, short
-from pgqueue.model.errors import HandleError, InvalidPayload
+from pgqueue.model.errors import HandleError
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.payload import CallShape
 from pgqueue.model.payloads import Payloads
 from pgqueue.tasks import Handle
-from pgqueue.worker.run import checked, logger_of, lost
+from pgqueue.worker.loops import is_in_a_loop
+from pgqueue.worker.run import ANYTHING, checked, logger_of, lost
 from pgqueue.worker.wire import Line, Message, error_of
 
 
@@ -72,7 +72,7 @@ class ChildRun:
 
     def checkpoint(self, value: Any) -> None:
         """Store where a later run may go on; the worker answers when it is durable."""
-        if _is_in_a_loop():
+        if is_in_a_loop():
             raise HandleError(
                 "checkpoint() would block the event loop that runs here.", "Write: await ctx.acheckpoint(...)."
             )
@@ -111,25 +111,12 @@ class ChildRun:
 
     def _ask(self, kind: str, value: Any) -> Future[None]:
         number, call = next(self._numbers), Future[None]()
+        message = {"kind": kind, "turn": self.turn, "call": number, "value": self._plain(value)}
         self._calls[number] = call
-        self._line.send({"kind": kind, "turn": self.turn, "call": number, "value": _plain(value)})
+        self._line.send(message)
         return call
 
-
-def _plain(value: Any) -> Any:
-    """Return a value that JSON can carry to the worker, which checks what may be stored."""
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidPayload(
-            f"The checkpoint {short(value)} is no JSON ({reason(error)}).", "Pass what JSON can hold."
-        ) from None
-    return value
-
-
-def _is_in_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    def _plain(self, value: Any) -> Any:
+        """Return a value that JSON can carry to the worker; refused is here what is refused in every executor."""
+        self._payloads.result(ANYTHING, value)
+        return json.loads(ANYTHING.encode_result(value) or "null")

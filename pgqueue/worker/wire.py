@@ -19,12 +19,12 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from pgqueue.model import errors
-from pgqueue.model.errors import BackendUnavailable, ChildDied, HandleError, PgQueueError, message_of
+from pgqueue.model.errors import BackendUnavailable, ChildDied, HandleError, InvalidPayload, PgQueueError, message_of
 from pgqueue.model.job import ClaimedJob
 
 Message: TypeAlias = dict[str, Any]
 
-LARGEST = 4 * 1024 * 1024  # bytes; results and checkpoints have 64 KiB, log records are cut
+LARGEST = 4 * 1024 * 1024  # bytes of what a child says; results and checkpoints have 64 KiB, log records are cut
 LOOK_SECONDS = 1.0  # a child looks so often whether its parent is still there
 _HEAD = struct.Struct("!I")
 
@@ -92,6 +92,7 @@ class Line:
 
         Raises:
             HandleError: This is a process that a handler forked.
+            InvalidPayload: It is larger than the worker takes; nothing was sent.
         """
         if not self.is_open:
             raise HandleError(
@@ -99,6 +100,11 @@ class Line:
                 "Use it in the handler's own process.",
             )
         packed = pack(message)
+        if len(packed) - _HEAD.size > LARGEST:
+            raise InvalidPayload(
+                f"A message of {len(packed)} bytes does not pass from a child process to its worker, at most {LARGEST} do.",
+                "Store the data elsewhere and pass its key.",
+            )
         try:
             with self._lock:
                 self._socket.sendall(packed)

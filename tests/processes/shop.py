@@ -16,11 +16,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from pgqueue import GiveUp, JobContext, PgQueue, RetryAfter, RetryPolicy, Snooze, current
+from pgqueue import GiveUp, InvalidPayload, JobContext, PgQueue, RetryAfter, RetryPolicy, Snooze, current
+from pgqueue.tasks import CURRENT
+from pgqueue.worker.wire import LARGEST
 
 logger = logging.getLogger("shop.images")
 mark: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="")
@@ -169,14 +172,14 @@ def keep_result(ctx: JobContext[Deps], how: str) -> None:
 
 
 @pgq.task(executor="process", context=True)
-def checkpoints(ctx: JobContext[Deps], value: object) -> Any:
-    ctx.checkpoint(value)
+def checkpoints(ctx: JobContext[Deps], value: object, size: int = 0) -> Any:
+    ctx.checkpoint("x" * size if size else value)
     return "stored"
 
 
 @pgq.task(executor="process", context=True)
-async def acheckpoints(ctx: JobContext[Deps], value: object) -> Any:
-    await ctx.acheckpoint(value)
+async def acheckpoints(ctx: JobContext[Deps], value: object, size: int = 0) -> Any:
+    await ctx.acheckpoint("x" * size if size else value)
     return "stored"
 
 
@@ -215,6 +218,46 @@ def logs(ctx: JobContext[Deps]) -> None:
         raise BadImage("broken")
     except BadImage:
         logger.exception("caught")
+
+
+@pgq.task(executor="process")
+def logs_much(how: str) -> str:
+    text = "x" * 5_000_000
+    much: dict[str, Any] = {
+        "message": {"msg": text},
+        "fact": {"msg": "cut", "extra": {"size": 3, "fact": text}},
+        "facts": {"msg": "cut", "extra": {"size": 3, **{f"fact{number}": "\x00" * 29_000 for number in range(200)}}},
+        "mapping": {"msg": "cut", "extra": {"size": 3, "fact": {str(number): "x" for number in range(500_000)}}},
+        "name": {"msg": "cut", "extra": {"size": 3, text: 1}},
+        "number": {"msg": "cut", "extra": {"size": 3, "fact": 10**5000}},
+    }
+    logger.info(**much[how])
+    return "logged"
+
+
+@pgq.task(executor="process")
+def says_too_much() -> str:
+    held = CURRENT.get()
+    assert held is not None
+    run: Any = held[1](held[0])
+    try:
+        run._line.send({"kind": "log", "record": "x" * (LARGEST + 1)})
+    except InvalidPayload:
+        return "refused"
+    return "sent"
+
+
+@dataclass
+class Size:
+    """What a picture measures."""
+
+    width: int
+    height: int
+
+
+@pgq.task(executor="process")
+def measure(width: int) -> Size:
+    return Size(width, 2 * width)
 
 
 @pgq.task(executor="process", context=True)

@@ -11,6 +11,7 @@ import pytest
 
 from pgqueue import JobLost
 from pgqueue.tasks import Task
+from pgqueue.worker.child_logs import LONGEST_RECORD, LONGEST_TEXT
 from pgqueue.worker.children import Children
 from tests.processes import shop
 from tests.processes.driver import Started, held, outcome, returned, start, told
@@ -62,6 +63,25 @@ async def test_a_checkpoint_waits_for_the_worker_and_gets_its_refusal(children: 
     assert told(report) == ("pgqueue.JobLost", "Run 1 is over. Roll back.")
 
 
+@pytest.mark.parametrize("task", [shop.checkpoints, shop.acheckpoints], ids=["def", "async def"])
+@pytest.mark.parametrize("size", [70_000, 5_000_000])
+async def test_a_checkpoint_that_is_too_large_is_refused_in_the_handler_and_its_child_goes_on(
+    children: Children, task: Task[..., Any], size: int
+) -> None:
+    pid = (await returned(children, shop.where))["pid"]
+    started = start(children, task, None, size)
+    report = await started.report()
+    assert report.verdict == "retry"
+    assert told(report)[0] == "pgqueue.InvalidPayload"
+    assert "at most 65536" in told(report)[1]
+    assert started.run.stored == []
+    assert (await returned(children, shop.where))["pid"] == pid
+
+
+async def test_what_is_too_large_for_the_worker_never_leaves_the_child(children: Children) -> None:
+    assert await returned(children, shop.says_too_much) == "refused"
+
+
 async def test_mistakes_with_the_context_are_raised_in_the_handler(children: Children) -> None:
     assert told(await outcome(children, shop.blocks_with_a_checkpoint))[0] == "pgqueue.HandleError"
     assert told(await outcome(children, shop.overshoots))[0] == "pgqueue.InvalidOption"
@@ -74,6 +94,22 @@ async def test_a_result_that_is_said_is_kept_whatever_becomes_of_the_run(
     started = start(children, shop.keep_result, how)
     assert (await started.report()).verdict == verdict
     assert started.run.value == f'{{"kept":"{how}"}}'
+
+
+@pytest.mark.parametrize("how", ["message", "fact", "facts", "mapping", "name", "number"])
+async def test_a_log_record_of_any_size_comes_cut_and_its_child_goes_on(
+    children: Children, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert await returned(children, shop.logs_much, how) == "logged"
+    (record,) = caplog.records
+    if how == "message":
+        assert len(record.getMessage()) == LONGEST_TEXT
+    else:
+        assert (record.getMessage(), vars(record)["size"]) == ("cut", 3)
+    if how == "number":
+        assert vars(record)["fact"] == "(int that cannot be shown)"
+    assert len(str(vars(record))) < 5 * LONGEST_RECORD
 
 
 async def test_log_records_of_a_child_are_the_workers_with_the_facts_of_the_job(
