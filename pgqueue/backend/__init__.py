@@ -11,9 +11,7 @@ from pgqueue.backend.producing import (
     AskCancel,
     AskEnds,
     AskStates,
-    Completer,
     Ended,
-    Ending,
     ProducerBackend,
     Question,
 )
@@ -35,6 +33,7 @@ from pgqueue.backend.working import (
     WorkerBackend,
     WorkerInfo,
 )
+from pgqueue.tasks import Completer, Ending
 
 __all__ = [
     "PROTOCOL",

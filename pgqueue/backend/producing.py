@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from pgqueue.tasks import Handle, JobWriter, Origin
+from pgqueue.tasks import Completer, JobWriter, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +49,6 @@ class AskCancel:
 
 
 Question: TypeAlias = AskStates | AskEnds | AskCancel
-
-
-class Ending(NamedTuple):
-    """How a job ends by its handler's own hand.
-
-    Attributes:
-        ago: Seconds since the handler was called.
-        result: JSON, or None.
-    """
-
-    id: int
-    run: int
-    lease: int
-    ago: float
-    result: str | None
-
-
-class Completer(Protocol):
-    """Ends jobs in their handlers' own transactions."""
-
-    def complete(self, handle: Handle, ending: Ending) -> bool:
-        """End a job as succeeded; False: it is not this run's any more. Asynq: nothing alike."""
-        ...
-
-    async def acomplete(self, handle: Handle, ending: Ending) -> bool:
-        """End a job on an async handle."""
-        ...
 
 
 class ProducerBackend(JobWriter, Completer, Protocol):

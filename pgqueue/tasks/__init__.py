@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pgqueue.tasks.completing import Completer, Ending
 from pgqueue.tasks.context import CURRENT, JobContext, Place, Run, current
 from pgqueue.tasks.handles import (
     NO_HANDLE,
@@ -26,10 +27,12 @@ __all__ = [
     "AsyncHandle",
     "AsyncQueue",
     "AsyncTask",
+    "Completer",
     "D",
     "Declaration",
     "Declare",
     "DeclareWithContext",
+    "Ending",
     "Executor",
     "Handle",
     "HandledQueue",

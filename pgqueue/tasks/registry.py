@@ -15,6 +15,7 @@ from pgqueue.model.options import JobOptions, check_task_name, check_whole_numbe
 from pgqueue.model.payload import CallShape
 from pgqueue.model.payloads import Payloads
 from pgqueue.model.retry import RetryPolicy
+from pgqueue.tasks.completing import Completer
 
 Executor: TypeAlias = Literal["loop", "thread", "process"]
 Hook: TypeAlias = Callable[..., Any]
@@ -54,8 +55,8 @@ class Home(Protocol):
         ...
 
     @property
-    def completer(self) -> Any:
-        """What ends jobs in their handlers' own transactions: a ``backend.Completer``."""
+    def completer(self) -> Completer:
+        """What ends jobs in their handlers' own transactions."""
         ...
 
     def make_deps(self) -> Any:
