@@ -9,6 +9,7 @@ __all__ = [
     "EmbeddedUnavailable",
     "GiveUp",
     "HandleError",
+    "HandlerFailed",
     "InvalidArguments",
     "InvalidOption",
     "InvalidPayload",
@@ -124,6 +125,24 @@ class SignatureMismatch(PgQueueError, TypeError):
 
 class ChildDied(PgQueueError):
     """The child process that ran the handler ended before the handler did."""
+
+
+class HandlerFailed(PgQueueError):
+    """A handler in a child process did not succeed; what async middleware around it meets. Raised on, the outcome is as without.
+
+    Attributes:
+        error_type: Class of what the handler raised, as it is stored; None: it was handed back.
+        error: Its message.
+        traceback: Its traceback.
+    """
+
+    def __init__(
+        self, problem: str, remedy: str, *, error_type: str | None, error: str | None, traceback: str | None
+    ) -> None:
+        super().__init__(problem, remedy)
+        self.error_type = error_type
+        self.error = error
+        self.traceback = traceback
 
 
 class WaitTimeout(PgQueueError, TimeoutError):

@@ -8,13 +8,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from pgqueue.model.errors import HandlerFailed, InvalidPayload
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.payloads import Payloads
+from pgqueue.model.retry import leaves
 from pgqueue.tasks import Declaration, JobContext, Registry, Run
 from pgqueue.worker.reports import Report
 from pgqueue.worker.run import Desk
 from pgqueue.worker.slot import Slot
 from pgqueue.worker.threads import Threads
+from pgqueue.worker.verdicts import summarise
 
 
 class Processes(Protocol):
@@ -23,14 +26,6 @@ class Processes(Protocol):
     async def run(self, job: ClaimedJob, task: Declaration, run: Run) -> Report:
         """Run a job's handler; when this is cancelled, its child is killed."""
         ...
-
-
-class Reported(Exception):
-    """A handler in a child process did not succeed."""
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(report.verdict)
-        self.report = report
 
 
 class Calls:
@@ -54,19 +49,20 @@ class Calls:
     async def call(self, slot: Slot, job: ClaimedJob, task: Declaration) -> tuple[Any, BaseException | None]:
         """Call the handler of a job; return what it returned, and what it raised.
 
-        A child's report is returned as it is; whatever a handler raises becomes an outcome, so it is no error here.
+        A child's report is returned as it is, unless middleware made something else of it; whatever a handler raises
+        becomes an outcome, so it is no error here.
         """
         if job.run > 1 and task.context and (cancelled := await self._resume(slot, job)):
             return None, cancelled
         try:
-            if self._around or task.executor == "process":
-                return await self._elsewhere(slot, job, task), None
+            if self._around:
+                return await self._wrapped(slot, job, task)
+            if task.executor == "process":
+                return await self.children.run(job, task, slot.place(job)), None
             args, kwargs = self._arguments(slot, job, task)
             if task.executor == "loop":
                 return await task.function(*args, **kwargs), None
             return await self._in_thread(slot, job, task, args, kwargs)
-        except Reported as reported:
-            return reported.report, None
         except BaseException as raised:  # noqa: BLE001 - as said
             return None, raised
 
@@ -96,22 +92,13 @@ class Calls:
             function = surrounded(self._inside, self.context(slot, job), function)
         return await self.threads.call(function, args, kwargs)
 
-    async def _elsewhere(self, slot: Slot, job: ClaimedJob, task: Declaration) -> Any:
-        if self._around:
-            return await self._wrapped(slot, job, task)
-        return await self.children.run(job, task, slot.place(job))
-
-    async def _wrapped(self, slot: Slot, job: ClaimedJob, task: Declaration) -> Any:
-        """Call the handler inside all middleware of the event loop."""
-        context, reports = self.context(slot, job), list[Report]()
+    async def _wrapped(self, slot: Slot, job: ClaimedJob, task: Declaration) -> tuple[Any, BaseException | None]:
+        """Call the handler inside all middleware of the event loop; what the outermost returns is what it returned."""
+        context, child = self.context(slot, job), InChild(self._payloads, task)
 
         async def innermost() -> Any:
             if task.executor == "process":
-                report = await self.children.run(job, task, slot.place(job))
-                if report.verdict != "succeeded":
-                    raise Reported(report)
-                reports.append(report)
-                return None if report.result is None else self._payloads.open_result(json.loads(report.result))
+                return child.open(await self.children.run(job, task, slot.place(job)))
             args, kwargs = self._arguments(slot, job, task)
             if task.executor == "loop":
                 return await task.function(*args, **kwargs)
@@ -123,8 +110,68 @@ class Calls:
         call = innermost
         for one in reversed(self._around):
             call = _bound(one, context, call)
-        value = await call()
-        return reports[0] if reports else value
+        try:
+            value = await call()
+        except BaseException as raised:
+            if (report := child.report_of(raised)) is None:
+                raise
+            return report, None
+        return (child.nothing if value is None and child.nothing else value), None
+
+
+class InChild:
+    """What middleware in the worker sees of a handler in a child process: a value or an exception, as of any handler.
+
+    Attributes:
+        nothing: The last report of a handler that has left no result.
+    """
+
+    def __init__(self, payloads: Payloads, task: Declaration) -> None:
+        self.nothing: Report | None = None
+        self._payloads = payloads
+        self._task = task
+        self._failures: dict[HandlerFailed, Report] = {}
+
+    def open(self, report: Report) -> Any:
+        """Return what the handler returned.
+
+        Raises:
+            HandlerFailed: It did not succeed.
+        """
+        self.nothing = None
+        if report.verdict != "succeeded":
+            failure = _failure(report)
+            self._failures[failure] = report
+            raise failure
+        if report.result is None:
+            self.nothing = report
+            return None
+        stored = self._payloads.open_result(json.loads(report.result))
+        try:
+            return self._task.shape.decode_result(stored)
+        except InvalidPayload:  # the work is done, so what was written is shown as it is
+            return stored
+
+    def report_of(self, raised: BaseException) -> Report | None:
+        """Return the report of a failure that middleware let pass, also in a group of one, as a TaskGroup makes it."""
+        inside = list(leaves(raised))
+        return self._failures.get(inside[0]) if len(inside) == 1 and isinstance(inside[0], HandlerFailed) else None
+
+
+def _failure(report: Report) -> HandlerFailed:
+    """Return the exception that stands in the worker for what a handler in a child process raised."""
+    error: Mapping[str, str] = json.loads(report.error or "{}")
+    if not error:
+        problem = f"The handler was ended in its child process ({report.verdict})."
+    else:
+        problem = f"The handler failed in its child process with {summarise(report.error)}."
+    return HandlerFailed(
+        problem,
+        "Let it pass, and the outcome is as without middleware; or raise or return what is to count instead.",
+        error_type=error.get("type"),
+        error=error.get("message"),
+        traceback=error.get("traceback"),
+    )
 
 
 def surrounded(

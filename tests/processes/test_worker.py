@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
-from pgqueue import PgQueue
+from pgqueue import GiveUp, HandlerFailed, JobContext, PgQueue
 from tests.processes import shop
 from tests.support import Watch
 from tests.worker.harness import ENDED, STATE, Heard, errors_of, row_of, runs_of
@@ -123,21 +122,78 @@ async def test_a_handler_ends_its_job_in_a_transaction_of_its_own(
     assert errors_of(database, undone.id)[0][0] == "pgqueue.JobNotCommitted"
 
 
-async def test_async_middleware_of_the_worker_is_around_the_child(
-    app: PgQueue[Any], watch: Watch, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def around(app: PgQueue[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Async middleware that does what a job's tags say; holds what it has seen."""
     seen: list[Any] = []
 
-    async def around(ctx: Any, call: Any) -> Any:
-        seen.append(await call())
-        return seen[-1]
+    async def obey(ctx: JobContext[Any], call: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            seen.append(await call())
+        except HandlerFailed as failure:
+            seen.append(failure)
+            if "swallow" in ctx.tags:
+                return "rescued"
+            if "give up" in ctx.tags:
+                raise GiveUp("enough") from failure
+            if "group" in ctx.tags:
+                raise ExceptionGroup("of one", [failure]) from None
+            raise
+        return CHANGES[ctx.tags[0]](seen[-1]) if ctx.tags else seen[-1]
 
-    monkeypatch.setattr(app.tasks, "middleware", [around, *app.tasks.middleware])
-    job = shop.where.enqueue()
-    async with app.worker(children=1):
-        await watch.auntil(STATE, "succeeded", job.id)
-    assert seen[0]["pid"] != os.getpid()
-    assert json.dumps(row_of(database, job.id)["result"], sort_keys=True) == json.dumps(seen[0], sort_keys=True)
+    monkeypatch.setattr(app.tasks, "middleware", [obey, *app.tasks.middleware])
+    return seen
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {"wrap": lambda value: [value], "nothing": lambda value: None}
+
+
+async def test_async_middleware_sees_what_a_child_returned_and_what_it_returns_itself_is_the_result(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection, around: list[Any]
+) -> None:
+    plain, none = shop.where.enqueue(), shop.behave.enqueue("nothing")
+    wrapped, dropped = (shop.where.using(tags=[how]).enqueue() for how in CHANGES)
+    said, typed = shop.keep_result.enqueue("nothing"), shop.measure.enqueue(3)
+    unkept = shop.echo.enqueue("x" * 100_000)
+    jobs = (plain, none, wrapped, dropped, said, typed, unkept)
+    async with app.worker(children=1, concurrency=1):
+        for job in jobs:
+            await watch.auntil(STATE, "succeeded", job.id)
+    assert seen_pid(around) != os.getpid()
+    results = [row_of(database, job.id)["result"] for job in jobs]
+    assert results == [around[0], None, [around[2]], None, {"kept": "nothing"}, {"width": 3, "height": 6}, None]
+    assert around[5] == shop.Size(3, 6)
+    assert row_of(database, unkept.id)["error_type"] == "pgqueue.InvalidPayload"
+
+
+def seen_pid(around: list[Any]) -> Any:
+    return around[0]["pid"]
+
+
+async def test_async_middleware_meets_the_failure_of_a_child_and_what_it_lets_pass_counts_as_it_is(
+    app: PgQueue[Any], watch: Watch, database: psycopg.Connection, around: list[Any]
+) -> None:
+    ends = {
+        "BadImage": ("dead", "tests.processes.shop.BadImage", []),
+        "Snooze": ("snooze", "pgqueue.Snooze", []),
+        "_exit": ("crashed", "pgqueue.ChildDied", []),
+        "error": ("retry", "ValueError", []),
+        "RetryAfter": ("retry", "pgqueue.RetryAfter", ["group"]),
+        "SystemExit": ("dead", "pgqueue.GiveUp", ["give up"]),
+        "GiveUp": ("succeeded", None, ["swallow"]),
+    }
+    jobs = {how: shop.behave.using(tags=tags).enqueue(how) for how, (_, _, tags) in ends.items()}
+    async with app.worker(children=1, concurrency=1):
+        for how, (outcome, _, _) in ends.items():
+            await watch.auntil(RECORDED, jobs[how].id, outcome)
+    for how, (_, kind, _) in ends.items():
+        assert errors_of(database, jobs[how].id)[-1][0] == kind, how
+    assert row_of(database, jobs["GiveUp"].id)["result"] == "rescued"
+    assert row_of(database, jobs["_exit"].id)["crashes"] == 1
+    met = dict(zip(ends, around, strict=True))
+    assert (met["error"].error_type, met["error"].error) == ("ValueError", "no such image")
+    assert "shop.py" in met["error"].traceback
+    assert "ValueError: no such image" in str(met["error"])
 
 
 async def test_busy_children_hold_up_no_handler_of_another_kind(app: PgQueue[Any], watch: Watch) -> None:
