@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,6 +32,8 @@ from pgqueue.worker.verdicts import describe, judge, summarise, unknown_task_pau
 from pgqueue.worker.wire import Line, Message, job_of
 
 LEFTOVER_SECONDS = 1.0  # for tasks that an async handler has left on the loop
+LEAVE_SECONDS = 3.0  # for the end of the interpreter; a worker that lives kills earlier, one that is gone cannot
+PR_SET_PDEATHSIG = 1
 
 
 class Child:
@@ -152,7 +155,7 @@ class Child:
         return self._deps[id(task.home)]
 
     def _listen(self) -> None:
-        """Take the worker's messages, until it hangs up or dies."""
+        """Take the worker's messages, until it hangs up or dies; then this process ends, whatever a handler has left in it."""
         while (message := self._line.receive()) is not None:
             run = self._run
             if message["kind"] in ("hello", "order"):
@@ -166,6 +169,8 @@ class Child:
         if self._busy:
             die()
         self._orders.put(None)
+        time.sleep(LEAVE_SECONDS)
+        die()
 
     def _tell_to_end(self, turn: int) -> None:
         """Cancel an async handler; a plain one has to look at ``ctx.cancelled``."""
@@ -212,9 +217,21 @@ def die() -> None:
     os._exit(1)
 
 
+def _die_with(parent: int) -> None:
+    """Let the kernel kill this process with its worker where it can (Linux), for a handler that holds the GIL sees nothing."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(Exception):  # an interpreter may lack ctypes
+            import ctypes
+
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it was gone before
+        os._exit(1)
+
+
 def main() -> None:
     """Serve the worker that started this process: arguments are the descriptor of the line, and the worker's id."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    _die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Not SIG_IGN, which the programs that a handler starts would inherit.
         signal.signal(number, lambda *_: None)

@@ -18,7 +18,6 @@ from pgqueue.worker.addresses import Module, address_of, modules_of
 from pgqueue.worker.guard import Guard
 from pgqueue.worker.process import Answer, Ended, Process
 from pgqueue.worker.reports import Report
-from pgqueue.worker.run import HeldRun
 from pgqueue.worker.service import back_off
 from pgqueue.worker.verdicts import describe, judge, summarise, unknown_task_pause
 
@@ -141,8 +140,6 @@ class Children:
             return crashed(how, run.job, task)
         if how.mishap is not None:
             self._events.emit("service.failed", service="retry policy", error=summarise(how.mishap))
-        if how.report.result is not None and isinstance(run, HeldRun):
-            run.value = how.report.result  # counts also where a stop has come between
         return how.report
 
     async def _take(self) -> Process | BaseException:
@@ -210,7 +207,7 @@ class Children:
         try:
             await asyncio.sleep(self._closed_until - loop.time())
             child = await self._started()
-        except (OSError, TimeoutError, ChildDied) as error:
+        except Exception as error:  # noqa: BLE001 - whatever keeps a child from starting, those that wait are told
             self._failures += 1
             pause = back_off(self._failures)
             self._closed_until = loop.time() + pause
@@ -224,8 +221,8 @@ class Children:
         """Start a child, and wait until it has imported the application."""
         child = await Process.start(self._modules, self._lose)
         self._all.add(child)
-        self._guard.watch(one.pid for one in self._all)
         try:
+            self._guard.watch(one.pid for one in self._all)
             async with asyncio.timeout(START_SECONDS):
                 failures = await child.ready()
         except BaseException:

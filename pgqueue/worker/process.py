@@ -93,6 +93,7 @@ class Process:
 
         Raises:
             OSError: The system cannot start one more.
+            RuntimeError: It cannot start a thread that waits for its death.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -102,7 +103,12 @@ class Process:
             except BaseException:
                 writer.close()
                 raise
-        process = cls(started, reader, writer, lost)
+        try:
+            process = cls(started, reader, writer, lost)
+        except BaseException:
+            writer.close()
+            _discard(started)
+            raise
         process._send(
             {"kind": "hello", "modules": modules, "levels": process._levels, "path": _path(), "argv": sys.argv}
         )
@@ -289,6 +295,13 @@ def _spawn(line: socket.socket) -> subprocess.Popen[bytes]:
     flags = ["-P", *(f"-W{option}" for option in sys.warnoptions), *["-O"] * sys.flags.optimize]
     arguments = [sys.executable, *flags, "-c", _PROGRAM, str(line.fileno()), str(os.getpid()), *_path()]
     return subprocess.Popen(arguments, pass_fds=[line.fileno()], stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def _discard(started: subprocess.Popen[bytes]) -> None:
+    """Kill a child that nobody watches, and reap it."""
+    with suppress(OSError):
+        os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
 
 
 def _path() -> list[str]:

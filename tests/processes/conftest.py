@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
 
 from pgqueue.worker.children import Children
-from tests.processes.driver import Nursery
+from tests.processes.driver import Nursery, pids
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_survivors() -> Iterator[None]:
+    """Kill what a module leaves behind, and say so."""
+    yield
+    left = pids()
+    for pid in left:
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+    assert not left
 
 
 @pytest.fixture(scope="module")

@@ -171,7 +171,15 @@ class Nursery:
 
 def pids() -> set[int]:
     """Return the children that this process has now."""
-    return {child.pid for child in psutil.Process().children() if "pgqueue.worker.child" in " ".join(child.cmdline())}
+    return {child.pid for child in psutil.Process().children() if "pgqueue.worker.child" in command_of(child)}
+
+
+def command_of(process: psutil.Process) -> str:
+    """Return the command of a process, nothing of one that has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 async def gone(*numbers: int) -> bool:

@@ -6,16 +6,19 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 from anyio import to_thread
 
-from pgqueue import PgQueue
+from pgqueue import ChildDied, PgQueue
 from pgqueue.worker.addresses import Module, load
 from pgqueue.worker.children import Children
+from pgqueue.worker.process import Process
 from tests.processes import shop
-from tests.processes.driver import Nursery, Told, gone, outcome, pids, returned, start, told
+from tests.processes.driver import PATIENCE, Nursery, Told, command_of, gone, outcome, pids, returned, start, told
 
 
 async def test_without_process_tasks_no_child_is_started() -> None:
@@ -138,6 +141,66 @@ async def test_an_application_that_ends_the_process_when_it_is_imported_is_told_
     assert "exit code 7" in told(report)[1]
     assert told_of.named("service.failed")
     await children.stop()
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("pgqueue child", "release"), ("pgqueue guard", "succeeded")])
+async def test_where_no_thread_can_be_started_who_waits_is_told_and_no_child_is_left(
+    monkeypatch: pytest.MonkeyPatch, name: str, verdict: str
+) -> None:
+    start_thread = threading.Thread.start
+
+    def start_others(thread: threading.Thread) -> None:
+        if thread.name == name:
+            raise RuntimeError("can't start new thread")
+        start_thread(thread)
+
+    before, told_of = pids(), Told()
+    children = Children(most=1, events=told_of.events)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_others)
+        report = await outcome(children, shop.where)
+    assert report.verdict == verdict, report.error
+    if verdict == "release":
+        assert told(report) == ("RuntimeError", "can't start new thread")
+        assert pids() == before
+        assert told_of.named("service.failed")[0]["service"] == "child process"
+        assert (await returned(children, shop.where))["pid"] not in before, "and the next one is started"
+    await children.stop()
+
+
+async def test_a_guard_that_somebody_kills_is_replaced_with_the_next_child() -> None:
+    async with Nursery() as children:
+        guard = shells()[0]
+        guard.kill()
+        await returned(children, shop.where)
+        await outcome(children, shop.behave, "_exit")
+        await returned(children, shop.where)
+        assert [shell.pid for shell in shells() if shell.pid != guard.pid]
+
+
+def shells() -> list[psutil.Process]:
+    """Return the guards that this process has now, the latest first."""
+    guards = [one for one in psutil.Process().children() if "read -r line" in command_of(one)]
+    return sorted(guards, key=lambda one: one.create_time(), reverse=True)
+
+
+async def test_a_child_that_its_worker_leaves_ends_even_with_a_thread_that_would_hold_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaves_a_thread.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    lost: asyncio.Future[ChildDied] = asyncio.get_running_loop().create_future()
+    child = await Process.start([Module("leaves_a_thread")], lambda _, error: lost.set_result(error))
+    try:
+        assert await child.ready() == []
+        child.leaving = True
+        child._writer.write_eof()
+        async with asyncio.timeout(PATIENCE):
+            await lost
+    finally:
+        child.kill()
 
 
 async def test_a_task_of_an_interpreter_goes_back_with_the_reason() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from tests.worker.harness import STATE, row_of
 
 PROGRAM = Path(__file__).with_name("program.py")
 PATIENCE = 20
+MARK = "PGQUEUE_TEST_PROGRAM"  # in the environment of a program and of all that it starts
 
 
 class Program:
@@ -33,18 +35,36 @@ class Program:
         self.folder = folder
         with (folder / "log.txt").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(file), dsn], cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, str(file), dsn],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, MARK: str(folder)},
+                start_new_session=True,
             )
 
     def log(self) -> str:
         """Return what it and its children have printed."""
         return (self.folder / "log.txt").read_text()
 
-    def end(self) -> None:
-        """Kill what still runs."""
-        if self.process.poll() is None:
-            self.process.kill()
+    def kill(self) -> None:
+        """Kill it, and nothing that it has started."""
+        self.process.kill()
         self.process.wait()
+
+    def guard(self) -> psutil.Process:
+        """Return the process that kills its children when it is killed."""
+        started = psutil.Process(self.process.pid).children()
+        (guard,) = [process for process in started if process.cmdline()[:2] == ["/bin/sh", "-c"]]
+        return guard
+
+    def end(self) -> None:
+        """Kill what still runs, also what outlives it by a defect: children are in sessions of their own."""
+        self.kill()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(MARK) == str(self.folder):
+                    process.kill()
 
 
 @pytest.fixture
@@ -76,9 +96,22 @@ def test_children_die_with_a_worker_that_is_killed_also_in_the_middle_of_a_job(
     path = program.folder / "said"
     enqueue(database, task, path=path)
     processes = [psutil.Process(number) for number in numbers(path)]
-    program.process.kill()
-    program.process.wait()
+    program.kill()
     _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
+    assert alive == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel kills no children")
+def test_on_linux_even_a_child_whose_handler_holds_the_gil_dies_with_worker_and_guard(
+    program: Program, database: psycopg.Connection
+) -> None:
+    path = program.folder / "said"
+    enqueue(database, "hold_the_gil", path=path)
+    processes = [psutil.Process(number) for number in numbers(path)]
+    guard = program.guard()
+    guard.kill()
+    program.kill()
+    _, alive = psutil.wait_procs([*processes, guard], timeout=PATIENCE)
     assert alive == []
 
 
