@@ -15,6 +15,7 @@ from tests.docs.pages import DOCS, table
 from tests.matrix import application
 from tests.matrix.application import EXECUTORS
 from tests.poison.forks import Forks
+from tests.queues.orders import become
 from tests.support import Watch
 from tests.worker.harness import STATE, timed
 
@@ -110,6 +111,35 @@ async def test_an_outcome_is_the_same_in_every_executor(
             await watch.auntil(STATE, MATRIX[how][1].state, job)
     recorded = {cell: record_of(database, job) for cell, job in jobs.items()}
     assert recorded == {(how, executor): MATRIX[how][1] for how, executor in jobs}
+
+
+async def test_a_cancel_of_what_a_worker_holds_and_has_not_called_is_the_same_in_every_executor(
+    tasks: PgQueue[None], database: psycopg.Connection, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two wait for a slot, one for a child."""
+    monkeypatch.setattr("pgqueue.worker.portions.AHEAD_SECONDS", 10.0)
+    monkeypatch.setattr("pgqueue.worker.claimer.HELD_SECONDS", 60.0)
+    monkeypatch.setattr("pgqueue.worker.limits.WAITING_SECONDS", 60.0)
+    with database.transaction(), tasks.bind(database):
+        for _ in range(50):  # by these it learns how much to take ahead
+            enqueue(tasks, "success", "loop", priority=9)
+        running = [enqueue(tasks, "cancelled while running", "process", priority=8)]
+        waiting = [enqueue(tasks, "success", "process", priority=7)]  # a slot passes it over for the next one
+        running += [enqueue(tasks, "cancelled while running", "loop", priority=6)]
+        waiting += [enqueue(tasks, "success", executor) for executor in ("loop", "thread")]
+    worker = timed(tasks.worker(concurrency=2, children=1), beat=0.2)
+    async with worker:
+        for job in running:
+            await watch.auntil("select exists (select from pgqueue.job_progress where job_id = %s)", job)
+        await become(lambda: worker.status()["queues"]["default"]["buffered"] == len(waiting))
+        for job in waiting:
+            tasks.inspector.cancel(job)
+        for job in waiting:
+            await watch.auntil(STATE, "cancelled", job)
+        assert [record_of(database, job).state for job in running] == ["running"] * 2
+        for job in running:
+            tasks.inspector.cancel(job)
+    assert {record_of(database, job) for job in waiting} == {MATRIX["cancelled while waiting"][1]}
 
 
 def test_a_handler_that_ends_its_process_is_dead_after_three_times_whatever_the_executor(
