@@ -92,7 +92,7 @@ class Assembly:
     ) -> None:
         info = describe_worker(plan.weights, plan.concurrency, version)
         self.state = state = WorkerState(
-            info, clock, plan.timing, plan.weights, strict=plan.strict, most_jobs=plan.most_jobs
+            info, clock, plan.timing, plan.weights, strict=plan.strict, most_jobs=plan.most_jobs, draining=plan.drain
         )
         self._backend, self._events, self._exhausted = backend, events, exhausted
         limits = Limits(plan.limits, registry, plan.children)

@@ -227,11 +227,13 @@ class Claimer(Service):
             self._hand_back_overdue(now)
 
     def _hand_back_overdue(self, now: float) -> None:
-        """Hand back what a limit holds up, for later, and then take less of its queue at once."""
+        """Hand back what a limit holds up, for later, and then take less of its queue at once. A drain keeps it and waits."""
+        if self._state.draining:
+            return
         overdue = self._buffers.overdue()
         for job in overdue:
             pause = random.uniform(*OVERDUE_PAUSES) * 2.0 ** min(job.run - 1, OVERDUE_DOUBLINGS)
-            self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", pause, None, None))
+            self._finisher.put_off(job, pause)
         held_up = {job.queue for job in overdue}
         for queue, known in self._queues.items():
             known.adapt(now, held_up=queue in held_up)

@@ -1,7 +1,8 @@
 """Decides when a worker that is to end by itself has done so: nothing is left, or it has run its number of jobs.
 
 Nothing is left when, after the last job that ran here was written, no job was due and then none was ready. In this order: a
-job that another worker promotes meanwhile is due at the first look or ready at the second.
+job that another worker promotes meanwhile is due at the first look or ready at the second. What was put off here, for want
+of room, is waited for.
 """
 
 from __future__ import annotations
@@ -22,16 +23,12 @@ class Ending(Service):
 
     Args:
         ended: Called when it is.
-
-    Attributes:
-        draining: Whether to end when nothing is left.
     """
 
     name = "ending"
 
     def __init__(self, parts: Assembly, ended: Callable[[], None], events: Events) -> None:
         super().__init__(events)
-        self.draining = False
         self._parts = parts
         self._state = parts.state
         self._ended = ended
@@ -39,11 +36,11 @@ class Ending(Service):
     @property
     def is_wanted(self) -> bool:
         """Whether the worker is to end by itself."""
-        return self.draining or self._state.most_jobs is not None
+        return self._state.draining or self._state.most_jobs is not None
 
     async def run_once(self) -> float | None:
         """Look once; return the seconds until the next look."""
-        if not self._is_busy and (self._is_full or (self.draining and await self._finds_nothing())):
+        if not self._is_busy and (self._is_full or (self._state.draining and await self._finds_nothing())):
             self._ended()
             return None
         return EVERY
@@ -61,7 +58,8 @@ class Ending(Service):
 
     async def _finds_nothing(self) -> bool:
         return (
-            await self._is_answered(self._parts.promoter.none_due, self._parts.promoter.wake)
+            self._state.clock() >= self._parts.finisher.back
+            and await self._is_answered(self._parts.promoter.none_due, self._parts.promoter.wake)
             and await self._is_answered(self._parts.claimer.none_ready, self._parts.claimer.look_again)
             and not self._is_busy
         )

@@ -93,6 +93,7 @@ class WorkerState:
         claiming: Whether jobs are taken; False from the first signal to stop.
         strict: Whether a queue is served only while those before it are empty.
         most_jobs: After so many jobs no more are taken; None: never.
+        draining: Whether it ends when nothing is left to do.
         woke: Monotonic second at which jobs were claimed last.
         turned: Monotonic second at which the event loop turned last.
         listens: Whether notifications arrive; behind a pooler they do not.
@@ -107,6 +108,7 @@ class WorkerState:
     claiming: bool = True
     strict: bool = False
     most_jobs: int | None = None
+    draining: bool = False
     woke: float = 0.0
     turned: float = 0.0
     listens: bool = True

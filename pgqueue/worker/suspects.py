@@ -250,7 +250,7 @@ class Suspects(Service):
                 self._release(self._line.pop()[1], PAUSES)
 
     def _release(self, job: ClaimedJob, pauses: tuple[float, float]) -> None:
-        self._finisher.add_later(Outcome(job.id, job.run, job.lease, "release", random.uniform(*pauses), None, None))
+        self._finisher.put_off(job, random.uniform(*pauses))
 
 
 def _must_be_alone(job: ClaimedJob) -> bool:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from pgqueue import InvalidOption, PgQueue, RetryPolicy
+from pgqueue.worker import claimer, limits, suspects
 from pgqueue.worker.watchdog import LEAST_ZOMBIES
 from tests.running.glances import Glances
 from tests.support import Watch
@@ -148,6 +149,73 @@ async def test_a_running_worker_may_be_drained(pgq: PgQueue[None], database: psy
         pgq.enqueue_many([note.job() for _ in range(6)])
         assert await within(worker.drain()) == 0
         assert database.execute(ENDED, (6, "succeeded")).fetchone() == (True,)
+
+
+async def test_a_drain_runs_all_that_waits_for_a_limit(
+    pgq: PgQueue[None], database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WAITING_SECONDS", 0.1)
+    monkeypatch.setattr(claimer, "OVERDUE_PAUSES", (600.0, 600.0))
+
+    @pgq.task(limit=1)
+    async def slow() -> None:
+        await asyncio.sleep(0.4)
+
+    pgq.enqueue_many([slow.job() for _ in range(3)])
+    assert await within(pgq.worker(drain=True).run()) == 0
+    assert database.execute(ENDED, (3, "succeeded")).fetchone() == (True,)
+
+
+async def test_a_drain_waits_for_what_was_put_off_here_before_it_began(
+    pgq: PgQueue[None], database: psycopg.Connection, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WAITING_SECONDS", 0.1)
+    monkeypatch.setattr(claimer, "OVERDUE_PAUSES", (1.5, 1.5))
+    release = asyncio.Event()
+
+    @pgq.task(limit=1)
+    async def slow() -> None:
+        await release.wait()
+
+    async with pgq.worker() as worker:
+        pgq.enqueue_many([slow.job() for _ in range(3)])
+        await watch.auntil("select count(*) = 2 from pgqueue.scheduled")
+        release.set()
+        assert await within(worker.drain()) == 0
+    assert database.execute(ENDED, (3, "succeeded")).fetchone() == (True,)
+
+
+async def test_a_drain_waits_for_suspects_that_were_put_off_here(
+    pgq: PgQueue[None], database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspects, "WAITING_PATIENCE", 0.1)
+    monkeypatch.setattr(suspects, "PAUSES", (1.0, 1.0))
+
+    @pgq.task
+    async def slow() -> None:
+        await asyncio.sleep(0.4)
+
+    pgq.enqueue_many([slow.job() for _ in range(3)])
+    database.execute("update pgqueue.job set crashes = 1")
+    assert await within(pgq.worker(drain=True).run()) == 0
+    assert database.execute(ENDED, (3, "succeeded")).fetchone() == (True,)
+
+
+@pytest.mark.parametrize("crashes", [0, 1])
+async def test_suspects_count_among_a_worker_s_number_of_jobs(
+    pgq: PgQueue[None], database: psycopg.Connection, crashes: int
+) -> None:
+    ran = []
+
+    @pgq.task
+    async def note(number: int) -> None:
+        ran.append(number)
+
+    pgq.enqueue_many([note.job(number) for number in range(12)])
+    database.execute("update pgqueue.job set crashes = %s where id %% 2 = 0", (crashes,))
+    assert await within(pgq.worker(concurrency=3, max_jobs=4).run()) == 0
+    assert len(ran) == 4
+    assert database.execute("select count(*) from pgqueue.ready where run > 1").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("concurrency", [1, 50])
