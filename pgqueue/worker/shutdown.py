@@ -59,17 +59,18 @@ class Shutdown:
         self._claimer.hand_back(promised=True)  # and what a claim brought that did not answer in time
         return len(forced)
 
-    async def sign_off(self, services: Sequence[Service], heartbeat: Heartbeat) -> None:
+    async def sign_off(self, services: Sequence[Service], heartbeat: Heartbeat | None) -> None:
         """Write the last outcomes, end the services, leave. What cannot be written is rescued by whoever sweeps."""
         await self._within(self._state.timing.hard_stop, self._leave(services, heartbeat))
 
-    async def _leave(self, services: Sequence[Service], heartbeat: Heartbeat) -> None:
+    async def _leave(self, services: Sequence[Service], heartbeat: Heartbeat | None) -> None:
         await self._parts.finisher.drain(self._state.timing.hard_stop)
         self._parts.identity.stop()
         await self._parts.children.stop()
         for service in services:
             await service.cancel()
-        await heartbeat.stop()
+        if heartbeat is not None:
+            await heartbeat.stop()
         try:
             await self._backend.leave()
         except Exception as error:  # noqa: BLE001 - told; whoever sweeps does it for us

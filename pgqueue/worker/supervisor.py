@@ -23,7 +23,7 @@ from pgqueue.worker.beacon import Beacon
 from pgqueue.worker.ending import Ending
 from pgqueue.worker.observed import Follower
 from pgqueue.worker.outlook import Outlook
-from pgqueue.worker.shutdown import Shutdown
+from pgqueue.worker.shutdown import UNWIND_SECONDS, Shutdown
 from pgqueue.worker.signals import Signals
 
 EXIT_CLEAN = 0
@@ -76,7 +76,6 @@ class Worker:
         self.outlook = Outlook(parts.state, parts.buffers, parts.slots)
         self._shutdown = Shutdown(parts, backend, self.events)
         self._ending = Ending(parts, self.request_stop, self.events)
-        self._ending.draining = plan.drain
         self._beacon = Beacon(self.outlook, self.events)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told, self._stopped = asyncio.Event(), asyncio.Event()
@@ -97,13 +96,13 @@ class Worker:
         check_not_importing()
         self._loop, began = asyncio.get_running_loop(), self.state.clock()
         try:
-            await self._parts.identity.register(self.state.info)
+            await self._register()
+            heartbeat = self.outlook.heartbeat = self._parts.heartbeat()
+            heartbeat.start()
+            await self._parts.children.start(self._registry)
         except BaseException:
-            await self._backend.close()
+            await self._undo_start()
             raise
-        heartbeat = self.outlook.heartbeat = self._parts.heartbeat()
-        heartbeat.start()
-        await self._parts.children.start(self._registry)
         self.slots.start()
         self.outlook.services = [self._parts.finisher, self._claimer, *self._parts.services(heartbeat)]
         if self._ending.is_wanted:
@@ -137,7 +136,7 @@ class Worker:
         Raises:
             BackendUnavailable, SchemaError, ConfigurationError: As for ``start``.
         """
-        self._ending.draining = True
+        self.state.draining = True
         if self.outlook.heartbeat is None:
             await self.start()
         elif self._ending not in self.outlook.services:
@@ -228,6 +227,30 @@ class Worker:
                 self.events.emit("queue.no_task", queue=queue, hint="no task names this queue; is it spelled right?")
         self.events.emit("worker.ready", worker=info.name, seconds=round(seconds, 3))
 
+    async def _register(self) -> None:
+        """Register. A stop lets what was sent be answered: nobody would take a row off the list that nobody knows of."""
+        registering = asyncio.create_task(self._parts.identity.register(self.state.info))
+        try:
+            await asyncio.shield(registering)
+        except asyncio.CancelledError:
+            await asyncio.wait({registering}, timeout=UNWIND_SECONDS)
+            registering.cancel()
+            await asyncio.gather(registering, return_exceptions=True)
+            raise
+
+    async def _undo_start(self) -> None:
+        """Leave nothing behind of a start that was cut short."""
+        if not self.state.lease_until:  # it did not even register
+            await self._backend.close()
+            return
+        self._note_stop(EXIT_CLEAN)
+        self.outlook.stage = "stopping"
+        try:
+            await self._shutdown.sign_off([], self.outlook.heartbeat)
+        finally:
+            self.outlook.stage = "stopped"
+            self._stopped.set()
+
     async def _starts_unless_told(self) -> bool:
         """Start; False when a stop was asked for before that was done."""
         starting, told = asyncio.create_task(self.start()), asyncio.create_task(self._told.wait())
@@ -236,7 +259,7 @@ class Worker:
         finally:
             told.cancel()
             starting.cancel()  # nothing, if it is done
-        await asyncio.wait({starting})
+            await asyncio.wait({starting})
         if starting.cancelled():
             return False
         starting.result()

@@ -31,10 +31,12 @@ class Programs:
         self._log = folder / "log"
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, *options: str, environment: Mapping[str, str] = NOTHING) -> subprocess.Popen[str]:
+    def start(
+        self, *options: str, environment: Mapping[str, str] = NOTHING, application: str = "tests.running.application"
+    ) -> subprocess.Popen[str]:
         """Run ``pgqueue worker`` in a session of its own, as a terminal or a service manager does."""
         program = subprocess.Popen(
-            [sys.executable, "-m", "pgqueue", "worker", "tests.running.application", *options],
+            [sys.executable, "-m", "pgqueue", "worker", application, *options],
             cwd=ROOT,
             env={**self._environment, **environment},
             stderr=subprocess.PIPE,
