@@ -86,7 +86,10 @@ class Buffers:
     @property
     def promised(self) -> int:
         """How many jobs are held and not taken, wherever they wait."""
-        return self.size + len(self.urgent) + (0 if self._limits is None else self._limits.parked())
+        if self._limits is None:
+            return self.size + len(self.urgent)
+        with self._lock:
+            return self.size + len(self.urgent) + self._limits.parked()
 
     def is_open_for(self, job: ClaimedJob) -> bool:
         """Whether no limit would hold a job up now."""
@@ -101,8 +104,10 @@ class Buffers:
 
     def waiting(self, queue: str) -> int:
         """Return how many jobs of a queue wait."""
-        parked = 0 if self._limits is None else self._limits.parked(queue)
-        return len(self._lines[queue]) + parked
+        if self._limits is None:
+            return len(self._lines[queue])
+        with self._lock:  # who asks how the worker is does so in another thread
+            return len(self._lines[queue]) + self._limits.parked(queue)
 
     def room(self, queue: str, wanted: int) -> int:
         """Return how many jobs of a queue are worth a claim, of those wanted beside what waits."""
@@ -112,7 +117,10 @@ class Buffers:
 
     def is_held_up(self, queue: str) -> bool:
         """Whether jobs of a queue wait for a limit."""
-        return self._limits is not None and (not self._limits.is_open(queue) or self._limits.parked(queue) > 0)
+        if self._limits is None:
+            return False
+        with self._lock:
+            return not self._limits.is_open(queue) or self._limits.parked(queue) > 0
 
     def overdue(self) -> list[ClaimedJob]:
         """Take out what a limit holds up for too long."""

@@ -96,16 +96,12 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "pgqueue", ""
 
     def do_GET(self) -> None:
-        """Answer."""
-        seen, path = self._seen, self.path.partition("?")[0]
-        if path == "/":
-            self._answer(HTTPStatus.OK, {"live": seen.is_live, "ready": seen.is_ready, **seen.status()})
-        elif path == "/live":
-            self._answer_yes_or_no("live", yes=seen.is_live)
-        elif path == "/ready":
-            self._answer_yes_or_no("ready", yes=seen.is_ready)
-        else:
-            self._answer(HTTPStatus.NOT_FOUND, {"error": "Ask for /, /live or /ready."})
+        """Answer, also where a defect of ours keeps us from it."""
+        try:
+            status, value = self._reply(self.path.partition("?")[0])
+        except Exception as error:  # noqa: BLE001 - told to who asks
+            status, value = HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"{type(error).__name__}: {error}"}
+        self._answer(status, value)
 
     def do_HEAD(self) -> None:
         """Answer without a body."""
@@ -119,9 +115,19 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """A probe every second is no news."""
 
-    def _answer_yes_or_no(self, name: str, *, yes: bool) -> None:
+    def _reply(self, path: str) -> tuple[HTTPStatus, Mapping[str, Any]]:
+        seen = self._seen
+        if path == "/":
+            return HTTPStatus.OK, {"live": seen.is_live, "ready": seen.is_ready, **seen.status()}
+        if path == "/live":
+            return self._yes_or_no("live", yes=seen.is_live)
+        if path == "/ready":
+            return self._yes_or_no("ready", yes=seen.is_ready)
+        return HTTPStatus.NOT_FOUND, {"error": "Ask for /, /live or /ready."}
+
+    def _yes_or_no(self, name: str, *, yes: bool) -> tuple[HTTPStatus, Mapping[str, Any]]:
         status = HTTPStatus.OK if yes else HTTPStatus.SERVICE_UNAVAILABLE
-        self._answer(status, {name: yes, "status": self._seen.summary()})
+        return status, {name: yes, "status": self._seen.summary()}
 
     def _answer(self, status: HTTPStatus, value: Mapping[str, Any]) -> None:
         body = json.dumps(value, indent=2).encode() + b"\n"

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pgqueue.worker.health import HealthServer, parse_address
 from pgqueue.worker.notifier import service_manager, watchdog_seconds
 from pgqueue.worker.observed import Observed
 from pgqueue.worker.readiness import ReadyFile
+from tests.worker.fakes import job_of
 from tests.worker.harness import PATIENCE, Heard, timed
 
 
@@ -41,6 +43,49 @@ def get(address: str, path: str, method: str = "GET") -> tuple[int, bytes]:
     body = answer.read()
     connection.close()
     return answer.status, body
+
+
+def test_a_page_that_cannot_be_made_is_answered_all_the_same() -> None:
+    class Broken(Seen):
+        def status(self) -> dict[str, object]:
+            raise RuntimeError("a defect")
+
+    with HealthServer("127.0.0.1:0", Broken()) as server:
+        status, body = get(server.address, "/")
+    assert (status, json.loads(body)) == (500, {"error": "RuntimeError: a defect"})
+
+
+def test_a_worker_may_be_asked_how_it_is_from_any_thread_while_jobs_are_parked() -> None:
+    pgq = PgQueue("postgresql:///")
+
+    @pgq.task(limit=1)
+    async def limited() -> None:
+        pass
+
+    worker, problems, asked = pgq.worker(), list[Exception](), threading.Event()
+    buffers = worker._parts.buffers
+    jobs = [job_of(number, "default")._replace(task=limited.name) for number in range(300)]
+
+    def ask() -> None:
+        try:
+            for _ in range(3000):
+                assert worker.status()["queues"]["default"]["buffered"] <= len(jobs)
+        except (RuntimeError, AssertionError) as error:
+            problems.append(error)
+        asked.set()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threading.Thread(target=ask).start()
+        while not asked.is_set():
+            buffers.add("default", jobs)
+            while buffers.take() is not None:
+                pass
+            buffers.drain()
+    finally:
+        sys.setswitchinterval(before)
+    assert problems == []
 
 
 def bound(address: str) -> socket.socket:
