@@ -18,6 +18,7 @@ from pgqueue.model.options import check_text
 from pgqueue.model.payloads import Payloads
 from pgqueue.model.traces import trace_id
 from pgqueue.tasks import Handle, Registry
+from pgqueue.worker.loops import is_in_a_loop
 from pgqueue.worker.state import WorkerState
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Desk:
 
     def wait(self, job: ClaimedJob, work: Coroutine[Any, Any, A]) -> A:
         """Do it for a job on the worker's loop, while this thread waits."""
-        if self._loop is None or _is_in_a_loop():
+        if self._loop is None or is_in_a_loop():
             work.close()
             raise HandleError("checkpoint() would block the event loop.", "Write await ctx.acheckpoint(...).")
         return self._send(job, work, self._loop).result()
@@ -241,14 +242,6 @@ def logger_of(job: ClaimedJob) -> logging.LoggerAdapter[logging.Logger]:
     trace = trace_id(job.headers)
     fields = facts if trace is None else {**facts, "trace_id": trace}
     return logging.LoggerAdapter(logging.getLogger("pgqueue.job"), {"fields": fields})
-
-
-def _is_in_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _nothing() -> None:
