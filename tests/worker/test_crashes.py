@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 import psycopg
 import pytest
 
+from pgqueue.worker.state import Timing
 from tests.support import Watch
 from tests.worker.harness import STATE, row_of, runs_of
-from tests.worker.processes import SHORT, Crew, closed_gate, stop
+from tests.worker.processes import DEFAULT, SHORT, Crew, closed_gate, stop
 
 STARTED = "select count(*) = %s from public.starts where run = %s"
 WORKERS = "select count(*) = %s from pgqueue.worker"
@@ -25,23 +27,35 @@ def enqueue(database: psycopg.Connection, count: int, task: str = "hold", args: 
     return [job for (job,) in rows]
 
 
-@pytest.mark.slow
-def test_the_jobs_of_a_killed_worker_are_handed_back_within_thirty_seconds_and_run_again_soon(
-    dsn: str, watch: Watch, database: psycopg.Connection, crew: Crew
+def test_a_dead_workers_jobs_are_due_back_within_thirty_seconds() -> None:
+    timing = Timing()
+    assert timing.beat + timing.lease + timing.sweep < 30
+
+
+@pytest.mark.parametrize(
+    ("timing", "count"),
+    [
+        pytest.param({"beat": 0.5, "lease": 2.0, "sweep": 0.5}, 20, id="short"),
+        pytest.param(DEFAULT, 100, id="default", marks=pytest.mark.long),
+    ],
+)
+def test_the_jobs_of_a_killed_worker_are_handed_back_in_time_and_run_again_soon(
+    dsn: str, watch: Watch, database: psycopg.Connection, crew: Crew, timing: Mapping[str, float], count: int
 ) -> None:
+    """In time: within a beat, a lease and a sweep, which by default are less than thirty seconds."""
+    chosen = replace(Timing(), **timing)
+    patience = chosen.beat + chosen.lease + chosen.sweep + 1
     with closed_gate(dsn) as keeper:
-        victim = crew.start(concurrency=100)
-        jobs = enqueue(database, 100)
-        watch.until(STARTED, 100, 1)
-        crew.start(concurrency=100)
+        victim = crew.start(timing, concurrency=count)
+        jobs = enqueue(database, count)
+        watch.until(STARTED, count, 1)
+        crew.start(timing, concurrency=count)
         watch.until(WORKERS, 2)
-        killed_at = time.monotonic()
         victim.kill()
-        watch.until("select count(*) = 100 from pgqueue.job_attempt where outcome = 'rescued'", timeout=30)
-        assert time.monotonic() - killed_at < 30
-        watch.until(STARTED, 100, 2, timeout=8)  # few at first: one of them may have killed it
+        watch.until("select count(*) = %s from pgqueue.job_attempt where outcome = 'rescued'", count, timeout=patience)
+        watch.until(STARTED, count, 2, timeout=8)  # few at first: one of them may have killed it
         keeper.execute("select pg_advisory_unlock_all()")
-        watch.until("select count(*) = 100 from pgqueue.job_history where state = 'succeeded'")
+        watch.until("select count(*) = %s from pgqueue.job_history where state = 'succeeded'", count)
     for job in jobs:
         assert runs_of(database, job) == [(1, 0, "rescued"), (2, 1, "succeeded")]
         assert row_of(database, job)["crashes"] == 1

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psycopg
@@ -17,9 +17,8 @@ from pgqueue.postgres.connections import Settings
 from pgqueue.postgres.migrate import migrate
 from tests.support import Watch
 from tests.worker.harness import ENDED, Heard, timed
-from tests.worker.processes import Crew, stop
+from tests.worker.processes import DEFAULT, Crew, stop
 
-AWAY_SECONDS = 20.0
 BEFORE, AFTER = 400, 100
 
 
@@ -45,18 +44,26 @@ def own_server(no_environment: None) -> Iterator[EmbeddedServer]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("crash", [False, True], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    ("crash", "seconds", "timing"),
+    [
+        pytest.param(False, 4.0, {"beat": 0.5, "lease": 3.0}, id="stopped"),
+        pytest.param(True, 1.0, DEFAULT, id="killed"),
+        pytest.param(False, 21.0, DEFAULT, id="stopped for long", marks=pytest.mark.long),
+    ],
+)
 def test_a_worker_outlives_its_database_and_every_job_ends_once(
-    own_server: EmbeddedServer, tmp_path: Path, *, crash: bool
+    own_server: EmbeddedServer, tmp_path: Path, *, crash: bool, seconds: float, timing: Mapping[str, float]
 ) -> None:
+    """The outages are longer than the lease, but for the one after a crash."""
     crew = Crew(own_server.dsn, tmp_path)
-    member = crew.start(concurrency=20)
+    member = crew.start(timing, concurrency=20)
     try:
         with Watch(own_server.dsn) as watch:
             enqueue(own_server.dsn, BEFORE)
             watch.until("select count(*) >= 60 from pgqueue.job_history")
         own_server.kill() if crash else own_server.stop()
-        threading.Event().wait(1.0 if crash else AWAY_SECONDS)  # the length of the outage, nothing is waited for
+        threading.Event().wait(seconds)  # the length of the outage, nothing is waited for
         own_server.start()
         with Onlooker(own_server.dsn) as watch:
             enqueue(own_server.dsn, AFTER)
