@@ -21,8 +21,9 @@ test: .venv/dev  ## Run all tests
 test-16: .venv/dev  ## Run all tests on PostgreSQL 16 instead of 18
 	@PGQUEUE_TEST_POSTGRES=16 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-pooler: .venv/dev  ## Run the worker's tests behind PgBouncer, which lends a server for a transaction
-	@PGQUEUE_TEST_POOLER=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not long' tests/worker
+test-pooler: .venv/dev  ## Run what workers do behind PgBouncer, which lends a server for a transaction
+	@PGQUEUE_TEST_POOLER=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not long' \
+	  tests/worker tests/completion tests/queues tests/failure tests/poolers
 
 long: .venv/dev  ## Run longer proofs of the storage; PGQUEUE_LONG=seconds each, 60
 	@$(BIN)/python -m pytest -n 2 -m long -s
