@@ -16,7 +16,7 @@ from tests.support import Watch
 from tests.worker.harness import ENDED, STATE, Heard, errors_of, row_of, runs_of
 
 MODULE = "tests.completion.application"
-KILLS = 5
+KILLS = 3
 
 
 @pytest.fixture

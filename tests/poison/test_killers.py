@@ -86,11 +86,11 @@ def test_two_killers_are_dead_after_three_starts_each_and_their_innocents_run_on
 def test_a_killer_that_takes_its_time_is_found_although_others_run_beside_it(
     forks: Forks, pgq: PgQueue[None], database: psycopg.Connection, watch: Watch, dsn: str, tmp_path: Path
 ) -> None:
-    [killer] = enqueue(pgq, "kill", seconds=1.5, priority=9)
-    innocents = enqueue(pgq, "work", jobs=30, seconds=0.2)
+    [killer] = enqueue(pgq, "kill", seconds=0.8, priority=9)
+    innocents = enqueue(pgq, "work", jobs=20, seconds=0.2)
     member = forks.start(MODULE, dsn, tmp_path, again=True, concurrency=10)
     watch.until(STATE, "dead", killer)
-    watch.until(ENDED, 30, "succeeded")
+    watch.until(ENDED, 20, "succeeded")
     assert ended_as_poison(database, killer)
     assert len(member.starts(killer)) == 3
     assert paid(database, innocents) == []
@@ -100,7 +100,7 @@ def test_long_innocents_outlive_a_killer(
     forks: Forks, pgq: PgQueue[None], database: psycopg.Connection, watch: Watch, dsn: str, tmp_path: Path
 ) -> None:
     [killer] = enqueue(pgq, "kill", seconds=0.2, priority=9)
-    innocents = enqueue(pgq, "work", jobs=6, seconds=2.0)
+    innocents = enqueue(pgq, "work", jobs=6, seconds=1.2)
     member = forks.start(MODULE, dsn, tmp_path, again=True, concurrency=10)
     watch.until(STATE, "dead", killer)
     watch.until(ENDED, 6, "succeeded", timeout=60)

@@ -15,7 +15,7 @@ from tests.queues.orders import deaf, fill
 from tests.support import Watch
 from tests.worker.harness import ENDED, timed
 
-RANKS = ("high", "middle", "low")
+RANKS: tuple[str, ...] = ("high", "middle", "low")
 ROUNDS = 30
 
 

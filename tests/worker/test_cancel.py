@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from pgqueue import PgQueue, RetryPolicy
+from tests.queues.orders import become
 from tests.support import Watch
 from tests.worker.harness import LISTENING, PATIENCE, STATE, ZombieWatch, row_of, runs_of, timed
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -40,7 +41,7 @@ def test_a_dead_workers_jobs_are_due_back_within_thirty_seconds() -> None:
     ],
 )
 def test_the_jobs_of_a_killed_worker_are_handed_back_in_time_and_run_again_soon(
-    dsn: str, watch: Watch, database: psycopg.Connection, crew: Crew, timing: Mapping[str, float], count: int
+    dsn: str, watch: Watch, database: psycopg.Connection, crew: Crew, timing: Mapping[str, Any], count: int
 ) -> None:
     """In time: within a beat, a lease and a sweep, which by default are less than thirty seconds."""
     chosen = replace(Timing(), **timing)
