@@ -126,6 +126,7 @@ async def test_a_buffered_job_is_cancelled_before_it_starts(
     async with timed(pgq.worker(queues=["a", "b"], concurrency=1), beat=30.0):
         await watch.auntil(LISTENING)
         await watch.auntil("select sum(cardinality(job_ids)) = 2 from pgqueue.lease")
+        await become(lambda: started)  # the lease is there before the slot is
         [busy] = started
         buffered = jobs["b" if busy == "a" else "a"]
         assert cancel(database, buffered.id) == "signalled"
