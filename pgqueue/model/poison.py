@@ -8,6 +8,9 @@ MOST_CRASHES = 3
 POISON = json.dumps(
     {
         "type": "Poison",
-        "message": f"Its worker died, or was taken for dead, {MOST_CRASHES} times while the handler ran; the last time alone.",
+        "message": (
+            f"Its worker died, or was taken for dead, {MOST_CRASHES} times or more: the first time while it held the job, "
+            "then while the handler ran, the last time with nothing beside it."
+        ),
     }
 )

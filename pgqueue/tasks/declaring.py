@@ -198,6 +198,8 @@ class Declaring(Generic[D]):
     def on_dead(self, function: F, /) -> F:
         """Call a function with the context and the error of every job that is dead.
 
+        Not of one that is ended because its workers died of it: nobody runs it then.
+
         Raises:
             TaskError: It cannot be called with these two.
         """
@@ -206,6 +208,8 @@ class Declaring(Generic[D]):
 
     def on_success(self, function: F, /) -> F:
         """Call a function with the context and the result of every job that succeeds.
+
+        Not of one that ``ctx.complete`` has ended: its worker does not see the commit.
 
         Raises:
             TaskError: It cannot be called with these two.

@@ -187,12 +187,18 @@ class Task(SyncTask[P, R], AsyncTask[P, R]):
     def on_dead(
         self, hook: Callable[[JobContext[Any], BaseException], S], /
     ) -> Callable[[JobContext[Any], BaseException], S]:
-        """Call a function with context and error when a job is dead; as ``on_retry`` otherwise."""
+        """Call a function with context and error when a job is dead; as ``on_retry`` otherwise.
+
+        Not when it is ended because its workers died of it: nobody runs it then.
+        """
         self._declaration.hooks.dead.append(check_hook(hook, "on_dead"))
         return hook
 
     def on_success(self, hook: Callable[[JobContext[Any], R], S], /) -> Callable[[JobContext[Any], R], S]:
-        """Call a function with context and result when a handler has returned; as ``on_retry`` otherwise."""
+        """Call a function with context and result when a handler has returned; as ``on_retry`` otherwise.
+
+        Not when ``ctx.complete`` has ended the job: its worker does not see the commit.
+        """
         self._declaration.hooks.success.append(check_hook(hook, "on_success"))
         return hook
 

@@ -14,7 +14,7 @@ from pgqueue.worker import claimer, limits, suspects
 from pgqueue.worker.watchdog import LEAST_ZOMBIES
 from tests.running.glances import Glances
 from tests.support import Watch
-from tests.worker.harness import ENDED, LISTENING, PATIENCE, STATE, row_of, timed
+from tests.worker.harness import ENDED, LISTENING, PATIENCE, STATE, Heard, row_of, timed
 
 NOTHING_LEFT = "select count(*) = 0 from pgqueue.all_jobs where state in ('ready', 'running')"
 
@@ -274,5 +274,25 @@ async def test_a_worker_with_too_many_threads_left_behind_ends_with_five(pgq: Pg
     pgq.enqueue_many([stuck.job() for _ in range(LEAST_ZOMBIES)])
     try:
         assert await within(pgq.worker(concurrency=LEAST_ZOMBIES).run()) == 5
+    finally:
+        release.set()
+
+
+async def test_inside_another_program_such_a_worker_stays_and_takes_no_more(pgq: PgQueue[None]) -> None:
+    release, heard = threading.Event(), Heard(pgq.events)
+
+    @pgq.task(timeout="0.2s", retry=RetryPolicy(max_retries=0))
+    def stuck() -> None:
+        release.wait(PATIENCE)
+
+    pgq.enqueue_many([stuck.job() for _ in range(LEAST_ZOMBIES)])
+    try:
+        async with pgq.worker(concurrency=LEAST_ZOMBIES) as worker:
+            await heard.wait("worker.draining")
+            await asyncio.sleep(0)
+            worker.resume()
+            status = worker.status()
+            assert (status["state"], status["zombies"]) == ("quiet", LEAST_ZOMBIES)
+            release.set()
     finally:
         release.set()
