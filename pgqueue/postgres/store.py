@@ -139,7 +139,9 @@ class PostgresWorker:
         self._idle[queue] = not full
         more = allowed and (full or cursor.pending)
         now = self._clock()
-        jobs = [_claimed(row, lease, queue, now) for row in rows[1:]]
+        jobs = [ClaimedJob._make((*row[7:], lease, queue)) for row in rows[1:]]
+        if any(job.expires is not None or job.until is not None for job in jobs):
+            jobs = [_by_our_clock(job, now) for job in jobs]
         self._last_found = now if jobs else self._last_found
         keyed = [job.id for job in jobs if job.has_key]
         if keyed:
@@ -358,10 +360,8 @@ class PostgresWorker:
             self._ready, self._scheduled, self._server_time = {}, {}, 0.0
 
 
-def _claimed(row: TupleRow, lease: int, queue: str, now: float) -> ClaimedJob:
-    job = ClaimedJob._make((*row[7:], lease, queue))
-    if job.expires is None and job.until is None:
-        return job
+def _by_our_clock(job: ClaimedJob, now: float) -> ClaimedJob:
+    """Turn seconds from now, which the server counted, into instants of our clock."""
     return job._replace(
         expires=None if job.expires is None else now + job.expires, until=None if job.until is None else now + job.until
     )

@@ -34,16 +34,18 @@ class Calls:
     Attributes:
         threads: Where plain functions run.
         children: Where process tasks run.
+        payloads: How arguments are read.
+        around: The middleware of the event loop, the first outermost.
     """
 
     def __init__(self, registry: Registry, payloads: Payloads, desk: Desk, children: Processes, deps: Any) -> None:
         self.threads = Threads()
         self.children = children
         self.deps = deps
-        self._payloads = payloads
+        self.payloads = payloads
         self._desk = desk
         middleware = registry.middleware
-        self._around = [one for one in middleware if inspect.iscoroutinefunction(one)]
+        self.around = [one for one in middleware if inspect.iscoroutinefunction(one)]
         self._inside = [one for one in middleware if not inspect.iscoroutinefunction(one)]
 
     async def call(self, slot: Slot, job: ClaimedJob, task: Declaration) -> tuple[Any, BaseException | None]:
@@ -55,7 +57,7 @@ class Calls:
         if job.run > 1 and task.context and (cancelled := await self._resume(slot, job)):
             return None, cancelled
         try:
-            if self._around:
+            if self.around:
                 return await self._wrapped(slot, job, task)
             if task.executor == "process":
                 return await self.children.run(job, task, slot.place(job)), None
@@ -79,7 +81,7 @@ class Calls:
         return JobContext(slot.place(job), self.deps)
 
     def _arguments(self, slot: Slot, job: ClaimedJob, task: Declaration) -> tuple[Sequence[Any], Mapping[str, Any]]:
-        args, kwargs = self._payloads.arguments(task.shape, job.payload)
+        args, kwargs = self.payloads.arguments(task.shape, job.payload)
         if task.raw:
             args, kwargs = (kwargs,), {}
         return ((self.context(slot, job), *args) if task.context else args), kwargs
@@ -94,7 +96,7 @@ class Calls:
 
     async def _wrapped(self, slot: Slot, job: ClaimedJob, task: Declaration) -> tuple[Any, BaseException | None]:
         """Call the handler inside all middleware of the event loop; what the outermost returns is what it returned."""
-        context, child = self.context(slot, job), InChild(self._payloads, task)
+        context, child = self.context(slot, job), InChild(self.payloads, task)
 
         async def innermost() -> Any:
             if task.executor == "process":
@@ -108,7 +110,7 @@ class Calls:
             return value
 
         call = innermost
-        for one in reversed(self._around):
+        for one in reversed(self.around):
             call = _bound(one, context, call)
         try:
             value = await call()
@@ -128,7 +130,7 @@ class InChild:
 
     def __init__(self, payloads: Payloads, task: Declaration) -> None:
         self.nothing: Report | None = None
-        self._payloads = payloads
+        self.payloads = payloads
         self._task = task
         self._failures: dict[HandlerFailed, Report] = {}
 
@@ -146,7 +148,7 @@ class InChild:
         if report.result is None:
             self.nothing = report
             return None
-        stored = self._payloads.open_result(json.loads(report.result))
+        stored = self.payloads.open_result(json.loads(report.result))
         try:
             return self._task.shape.decode_result(stored)
         except InvalidPayload:  # the work is done, so what was written is shown as it is

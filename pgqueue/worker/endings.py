@@ -53,6 +53,7 @@ class Endings:
         self._calls = calls
         self._desk = desk
         self._hooks = hooks
+        self._success_hooks = hooks.of_all("success")
         self._events = events
 
     async def conclude(
@@ -88,7 +89,7 @@ class Endings:
 
     def is_watched(self, task: Declaration) -> bool:
         """Whether somebody wants to know of a success."""
-        return self._events.successes or self._hooks.wanted("success", task)
+        return bool(self._events.successes or task.hooks.success or self._success_hooks)
 
     def succeed(self, slot: Slot, job: ClaimedJob, task: Declaration, value: object) -> None:
         """Record a success with its result; one that cannot be kept is said beside it, for the work is done."""
@@ -98,7 +99,10 @@ class Endings:
                 result = self._payloads.result(task.shape, value)
             except Exception as error:  # noqa: BLE001 - a value may be anything
                 unkept = describe(error)
-        self._record(slot, job, Judgement("succeeded", 0.0, unkept), result)
+        if slot.run is None and not self._events.successes:  # the usual end
+            self._finisher.add(Outcome(job.id, job.run, job.lease, "succeeded", 0.0, slot.started, unkept, result))
+        else:
+            self._record(slot, job, Judgement("succeeded", 0.0, unkept), result)
 
     async def _report(self, slot: Slot, job: ClaimedJob, task: Declaration, report: Report) -> None:
         """Record what a child process reports."""

@@ -53,6 +53,10 @@ class HookRunner:
         """Say whether there is anything to run; asked for every job."""
         return bool(_of(task.hooks, kind) or _of(self._registry.hooks, kind))
 
+    def of_all(self, kind: HookKind) -> list[Hook]:
+        """Return the hooks of all tasks, as a list that grows with them."""
+        return _of(self._registry.hooks, kind)
+
     async def run(self, kind: HookKind, task: Declaration, context: JobContext[Any], value: object) -> None:
         """Call the hooks one after the other.
 

@@ -11,6 +11,7 @@ import contextvars
 import math
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from pgqueue.model.job import ClaimedJob
 from pgqueue.tasks import CURRENT, Registry
@@ -133,19 +134,16 @@ class Slots:
             except Exception as error:  # noqa: BLE001 - a defect of ours: the job must not hang
                 self._endings.mishap(job, now, error)
             finally:
-                self._leave(slot, job)
+                slot.job = slot.reason = slot.run = None
+                if buffers.is_limited:
+                    buffers.ended(job)
+                if job.crashes:
+                    self.suspect_ended(job)
             if differs(contextvars.copy_context(), clean) or (this is not None and this.cancelling()):
                 return
             turns += 1
             if not turns % TURNS:
                 await asyncio.sleep(0)
-
-    def _leave(self, slot: Slot, job: ClaimedJob) -> None:
-        slot.job = slot.reason = slot.run = None
-        if self._buffers.is_limited:
-            self._buffers.ended(job)
-        if job.crashes:
-            self.suspect_ended(job)
 
     async def _wait(self) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -168,8 +166,17 @@ class Slots:
         if job.until is not None:
             slot.deadline = min(slot.deadline, job.until)
         token = CURRENT.set((job, slot.place))
+        value: Any = None
+        error: BaseException | None = None
         try:
-            value, error = await self._calls.call(slot, job, task)
+            if task.executor != "loop" or task.context or task.raw or self._calls.around:
+                value, error = await self._calls.call(slot, job, task)
+            else:  # the most common kind, at the cost of one coroutine less
+                try:
+                    args, kwargs = self._calls.payloads.arguments(task.shape, job.payload)
+                    value = await task.function(*args, **kwargs)
+                except BaseException as raised:  # noqa: BLE001 - whatever a handler raises becomes an outcome
+                    error = raised
         finally:
             slot.deadline = math.inf
             CURRENT.reset(token)
