@@ -166,7 +166,8 @@ def test_a_parent_loads_no_application_replaces_the_dead_and_its_children_stop_w
 
         os.kill(first[0], signal.SIGKILL)
         read_until(parent, rf"Worker {first[0]} ended by signal 9")
-        manager.until("STATUS=2 of 2 processes ready")
+        while ask(f"{url}/ready")[0] != 200 or ask(f"{url}/")[1]["processes"][0]["pid"] == first[0]:
+            manager.until("WATCHDOG=1")  # told each second, unlike what is as it was a second ago
         second = [member["pid"] for member in ask(f"{url}/")[1]["processes"]]
         assert second[1] == first[1]
         assert second[0] not in first
