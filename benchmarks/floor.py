@@ -78,8 +78,8 @@ async def _finish(connection: Connection, batch: Batch, emptied: str) -> None:
     await cursor.execute(
         statement("lease/finish", "pgqueue"),
         {
-            "id": numbers(row[7] for row in jobs),
-            "run": numbers(row[8] for row in jobs),
+            "id": numbers(row[8] for row in jobs),
+            "run": numbers(row[9] for row in jobs),
             "lease": numbers([lease] * size),
             "outcome": numbers(["succeeded"] * size),
             "delay": numbers([0.0] * size),

@@ -131,7 +131,7 @@ class PostgresWorker:
                 "lease": lease,
             },
         )
-        taken, last, xmax, in_progress, own, generation, allowed = rows[0][:7]
+        taken, last, xmax, in_progress, own, generation, allowed, timed = rows[0][:8]
         full = taken >= limit
         if allowed:
             cursor.finish(reading, dict(last), Snapshot(xmax, in_progress, own), full=full, now=self._clock())
@@ -139,8 +139,8 @@ class PostgresWorker:
         self._idle[queue] = not full
         more = allowed and (full or cursor.pending)
         now = self._clock()
-        jobs = [ClaimedJob._make((*row[7:], lease, queue)) for row in rows[1:]]
-        if any(job.expires is not None or job.until is not None for job in jobs):
+        jobs = [ClaimedJob._make((*row[8:], lease, queue)) for row in rows[1:]]
+        if timed:
             jobs = [_by_our_clock(job, now) for job in jobs]
         self._last_found = now if jobs else self._last_found
         keyed = [job.id for job in jobs if job.has_key]

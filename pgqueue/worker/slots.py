@@ -119,7 +119,7 @@ class Slots:
     async def _run_jobs(self, slot: Slot) -> None:
         clean = contextvars.copy_context()
         clock, buffers, state, this = self._state.clock, self._buffers, self._state, asyncio.current_task()
-        turns = 0
+        turns, limited = 0, buffers.is_limited
         while not self._stopping:
             now = clock()
             job = buffers.take() if now < state.lease_until else None
@@ -135,7 +135,7 @@ class Slots:
                 self._endings.mishap(job, now, error)
             finally:
                 slot.job = slot.reason = slot.run = None
-                if buffers.is_limited:
+                if limited:
                     buffers.ended(job)
                 if job.crashes:
                     self.suspect_ended(job)

@@ -1,8 +1,8 @@
 -- Take jobs of one queue, highest priority first, each priority in order of seq after its cursor.
 --   parameters  queue; priorities, after: parallel arrays, highest first; limit; worker; lease: a new random id
 --   result      first row: taken (entries, whether or not their jobs live), last (priority, seq)[], xmax, xip, own xid,
---               generation, allowed (the queue is not paused, the worker is known); then one row a job, in order;
---               expires_in and deadline_in in seconds from now
+--               generation, allowed (the queue is not paused, the worker is known), timed (a job expires or has a deadline);
+--               then one row a job, in order; expires_in and deadline_in in seconds from now
 --   rows locked ready, SKIP LOCKED: never waits
 --   states      ready -> running
 --   index       ready_order, job_pkey
@@ -40,12 +40,12 @@ select (select coalesce(sum(entries), 0)::int from walked) as taken,
   array(select xid::text::bigint from pg_snapshot_xip(now_seen) as xid) as xip,
   pg_current_xact_id_if_assigned()::text::bigint as own,  -- after "taken": before the delete it is still null
   (select generation from {schema}.queue where name = %(queue)s::text) as generation,
-  (select allowed from gate) as allowed,
+  (select allowed from gate) as allowed, (select bool_or(expires_in is not null or deadline_in is not null) from jobs) as timed,
   null::bigint as id, null::int as run, null::smallint as attempt, null::smallint as crashes, null::smallint as max_retries,
   null::int as timeout_ms, null::text as task, null::text as payload, null::jsonb as headers, null::text[] as tags,
   null::timestamptz as enqueued_at, null::boolean as has_key, null::float8 as expires_in, null::float8 as deadline_in
 from pg_current_snapshot() as now_seen
 union all
-select null, null, null, null, null, null, null, id, run, attempt, crashes, max_retries, timeout_ms, task, payload, headers, tags,
+select null, null, null, null, null, null, null, null, id, run, attempt, crashes, max_retries, timeout_ms, task, payload, headers, tags,
   enqueued_at, has_key, expires_in, deadline_in
 from (select * from jobs order by priority desc, seq) as in_order
