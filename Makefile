@@ -48,7 +48,7 @@ bench: .venv/dev  ## Measure: exact counters, the drain against the floor, laten
 	@$(BIN)/python -m benchmarks.bulk
 
 docs: .venv/dev  ## Build the documentation into build/docs
-	@$(BIN)/mkdocs build --strict --quiet --site-dir build/docs
+	@$(BIN)/mkdocs build --strict --site-dir build/docs 2>&1 | { grep -v "^INFO" || true; }
 	@echo "build/docs/index.html"
 
 lock: .venv/dev  ## Choose new versions for requirements/*.txt

@@ -14,6 +14,7 @@ from pgqueue.backend import Ending, ProducerBackend, Question
 from pgqueue.model.errors import HandleError
 from pgqueue.model.job import JobSpec
 from pgqueue.tasks import Handle, JobResults, Receive, Stored
+from pgqueue.worker.addresses import check_not_importing
 
 
 @dataclass(slots=True)
@@ -76,6 +77,7 @@ class LazyProducer:
 
     @property
     def _backend(self) -> ProducerBackend:
+        check_not_importing()
         if self._producer is None:
             self._producer = self._open()
         return self._producer

@@ -133,6 +133,8 @@ def _served(queues: Sequence[str], *, strict: bool) -> dict[str, Any]:
     weights = dict(map(_weight, queues))
     if not strict:
         return {"weights": weights or None}
+    if not weights:
+        raise InvalidOption("--strict needs the queues in their order.", "Name them: -q high -q low.")
     if any(weight != 1 for weight in weights.values()):
         raise InvalidOption(
             "--strict and weights exclude each other.", "Name the queues in their order: -q high -q low."
@@ -142,6 +144,8 @@ def _served(queues: Sequence[str], *, strict: bool) -> dict[str, Any]:
 
 def _weight(queue: str) -> tuple[str, int]:
     """Read NAME or NAME:WEIGHT; a name may hold colons itself."""
+    if "," in queue:
+        raise InvalidOption(f"-q {queue} is one name with a comma in it.", "Repeat the option: -q high:3 -q low.")
     name, colon, weight = queue.rpartition(":")
     return (name, int(weight)) if colon and weight.isascii() and weight.isdigit() else (queue, 1)
 

@@ -39,6 +39,9 @@ KINDS: Mapping[str, Kind] = {
     "job.cancelled": Kind(INFO, "cancel", "cancelled while it ran", "cancelled"),
     "job.expired": Kind(WARNING, "late", "expired before it could start[, at {expires_at}]", "expired"),
     "job.lost": Kind(WARNING, "lost", "its outcome[ {verdict}] was dropped: the job is another run's by now", "lost"),
+    "jobs.unwritten": Kind(
+        WARNING, "left", "The outcome of {jobs:n job} could not be written in time: {ids}; a sweep will hand them back"
+    ),
     "job.unknown_task": Kind(WARNING, "back", f"handed back: no task of this name here{_AGAIN}", "released"),
     "job.unreadable": Kind(WARNING, "back", f"handed back: this worker cannot run it{_AGAIN}", "released"),
     "job.mismatch": Kind(

@@ -106,15 +106,15 @@ def load(module: Module) -> ModuleType:
 
 
 def check_not_importing() -> None:
-    """Refuse to start a worker from the code that a child process imports: it would start children in turn.
+    """Refuse to start a worker and to enqueue from the code that a child process imports: each child would do it in turn.
 
     Raises:
         TaskError: It does.
     """
     if getattr(_importing, "now", False):
         raise TaskError(
-            "A child process imported the application, and that started a worker.",
-            'Start it below if __name__ == "__main__": in the program.',
+            "A child process imported the application, and that started a worker or enqueued a job.",
+            'Do it below if __name__ == "__main__": in the program.',
         )
 
 

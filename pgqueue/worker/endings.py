@@ -81,6 +81,13 @@ class Endings:
         self._finisher.add(Outcome(job.id, job.run, job.lease, "expired", 0.0, None, None))
         self._events.emit("job.expired", job=job.id, task=job.task, queue=job.queue)
 
+    async def miss(self, slot: Slot, job: ClaimedJob, task: Declaration) -> None:
+        """Record a job whose deadline has passed before its handler was called: no attempt could succeed."""
+        error = TimeoutError("The job's deadline had passed before the attempt began.")
+        judgement = Judgement("dead", 0.0, describe(error))
+        await self._hook(slot, job, task, judgement, error)
+        self._record(slot, job, judgement)
+
     def mishap(self, job: ClaimedJob, started: float, error: Exception) -> None:
         """Hand back a job over an error of our own."""
         outcome = Outcome(job.id, job.run, job.lease, "release", RETURN_PAUSE, started, describe(error))
@@ -109,7 +116,7 @@ class Endings:
         if report.verdict == "succeeded":
             value = None if report.result is None else self._payloads.open_result(json.loads(report.result))
             await self._call_hooks("success", slot, job, task, value)
-        judgement = Judgement(report.verdict, report.delay, report.error)
+        judgement = self._in_time(job, Judgement(report.verdict, report.delay, report.error))
         said = None if slot.run is None else slot.run.value
         if slot.run is None or not slot.run.completed:
             await self._hook(slot, job, task, judgement, None)
@@ -127,7 +134,7 @@ class Endings:
         if reason == "lost":  # another worker has it, unless the handler's own transaction ended it
             return
         cause = self._cause(slot, job, error)
-        judgement = self._judge(slot, job, task, cause)
+        judgement = self._in_time(job, self._judge(slot, job, task, cause))
         if judgement.mishap is not None:
             self._events.emit("service.failed", service="retry policy", error=summarise(judgement.mishap))
         if not completed:
@@ -151,6 +158,14 @@ class Endings:
             return Judgement("cancelled", 0.0, None)
         assert cause is not None
         return judge(cause, job, task.retry)
+
+    def _in_time(self, job: ClaimedJob, judgement: Judgement) -> Judgement:
+        """Give up on a job that would run again after its deadline."""
+        if job.until is None or judgement.verdict not in ("retry", "snooze"):
+            return judgement
+        if self._state.clock() + judgement.delay < job.until:
+            return judgement
+        return judgement._replace(verdict="dead", delay=0.0)
 
     async def _hook(
         self, slot: Slot, job: ClaimedJob, task: Declaration, judgement: Judgement, error: BaseException | None

@@ -21,6 +21,7 @@ LARGEST_FLUSH = 1000
 MOST_PENDING = 5000
 LOCKED_PAUSE = 0.05
 EMPTIED_PAUSE = 0.2
+MOST_SHOWN = 10
 UNSTORABLE = '{"type": "Unstorable", "message": "PostgreSQL refused the text of this error or result."}'
 
 
@@ -146,6 +147,14 @@ class Finisher(Service):
         while not self.is_done and (left := deadline - self._state.clock()) > 0:
             pause = await self._attempt() or 0
             await asyncio.sleep(min(pause, left))
+
+    def tell_unwritten(self) -> int:
+        """Tell of jobs whose outcome could not be written, such as one that an open transaction has locked; return how many."""
+        left = [outcome.id for outcome in (*self._writing, *self._pending)]
+        if left:
+            shown = ", ".join(map(str, left[:MOST_SHOWN]))
+            self.events.emit("jobs.unwritten", jobs=len(left), ids=shown)
+        return len(left)
 
     def given_back(self, outcomes: Sequence[Outcome], answers: Sequence[Answer] | None) -> None:
         """Take note of jobs that the heartbeat handed back; None: it could not, so that is to be done here."""

@@ -17,7 +17,7 @@ from pgqueue.model.payload import CallShape
 from pgqueue.model.payloads import Payloads
 from pgqueue.tasks import Handle
 from pgqueue.worker.loops import is_in_a_loop
-from pgqueue.worker.run import ANYTHING, checked, logger_of, lost
+from pgqueue.worker.run import ANYTHING, checked, logger_of, undone
 from pgqueue.worker.wire import Line, Message, error_of
 
 
@@ -105,7 +105,7 @@ class ChildRun:
 
     def _settle(self, done: bool) -> None:
         if not done:
-            raise lost(self.job)
+            raise undone(self.job, completed=self.completed)
         self.completed = True
         self._line.send({"kind": "completed", "turn": self.turn})
 

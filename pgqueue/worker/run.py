@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgqueue.backend import Completer, Ending, Progress, WorkerBackend
 from pgqueue.model.conversion import short
-from pgqueue.model.errors import HandleError, InvalidOption, JobLost, JobNotCommitted
+from pgqueue.model.errors import HandleError, InvalidOption, JobLost, JobNotCommitted, PgQueueError
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.open_shape import OpenShape
 from pgqueue.model.options import check_text
@@ -197,7 +197,7 @@ class HeldRun:
 
     def _settle(self, done: bool) -> None:
         if not done:
-            raise lost(self.job)
+            raise undone(self.job, completed=self.completed)
         self.completed = True
 
 
@@ -226,6 +226,19 @@ def lost(job: ClaimedJob) -> JobLost:
         f"Run {job.run} of job {job.id} is over: it was cancelled, or handed to another worker.",
         "Roll back, and let the handler end.",
     )
+
+
+def undone(job: ClaimedJob, *, completed: bool) -> PgQueueError:
+    """Return our error for a completion that changed nothing.
+
+    Args:
+        completed: Whether this run had ended the job before.
+    """
+    if completed:
+        return HandleError(
+            f"complete() was called before in this run of job {job.id}.", "Call it once, or roll back in between."
+        )
+    return lost(job)
 
 
 def uncommitted() -> JobNotCommitted:

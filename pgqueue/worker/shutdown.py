@@ -17,7 +17,11 @@ UNWIND_SECONDS = 2.0
 
 
 class Shutdown:
-    """Ends what a worker does."""
+    """Ends what a worker does.
+
+    Attributes:
+        unwritten: How many outcomes could not be written in the end.
+    """
 
     def __init__(self, parts: Assembly, backend: WorkerBackend, events: Events) -> None:
         self._parts = parts
@@ -25,6 +29,7 @@ class Shutdown:
         self._backend = backend
         self._events = events
         self._hurry = asyncio.Event()
+        self.unwritten = 0
 
     def hurry(self) -> None:
         """End the soft phase now."""
@@ -65,6 +70,7 @@ class Shutdown:
 
     async def _leave(self, services: Sequence[Service], heartbeat: Heartbeat | None) -> None:
         await self._parts.finisher.drain(self._state.timing.hard_stop)
+        self.unwritten = self._parts.finisher.tell_unwritten()
         self._parts.identity.stop()
         await self._parts.children.stop()
         for service in services:

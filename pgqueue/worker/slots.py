@@ -165,6 +165,10 @@ class Slots:
         slot.deadline = started + job.timeout_ms / 1000
         if job.until is not None:
             slot.deadline = min(slot.deadline, job.until)
+            if job.until <= started:
+                slot.deadline = math.inf
+                await self._endings.miss(slot, job, task)
+                return
         token = CURRENT.set((job, slot.place))
         value: Any = None
         error: BaseException | None = None

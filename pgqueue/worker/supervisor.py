@@ -190,7 +190,7 @@ class Worker:
                 self._stopped.set()
         elif self.outlook.stage == "stopping":
             await self._stopped.wait()
-        return EXIT_FORCED if self._forced else EXIT_CLEAN
+        return EXIT_FORCED if self._forced or self._shutdown.unwritten else EXIT_CLEAN
 
     def follow_with(self, follower: Follower, every: float | None = None) -> None:
         """Tell a follower how this worker is, each second and when something changes.
@@ -266,7 +266,12 @@ class Worker:
         return True
 
     async def _stop_when_told(self) -> int:
-        await self._told.wait()
+        """Wait until a stop is asked for. Who cancels this waits until the worker has stopped: jobs run in it."""
+        try:
+            await self._told.wait()
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
         code = await self.stop()
         return self._code or code
 

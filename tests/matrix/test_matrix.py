@@ -41,7 +41,7 @@ MATRIX: dict[str, tuple[dict[str, Any], Record]] = {
     "Snooze": ({}, Record("scheduled", 0, 0, "pgqueue.Snooze")),
     "SystemExit": ({}, Record("scheduled", 1, 0, "SystemExit")),
     "timeout": ({"timeout": 0.2}, Record("scheduled", 1, 0, "TimeoutError")),
-    "deadline": ({"deadline": 1.5}, Record("scheduled", 1, 0, "TimeoutError")),
+    "deadline": ({"deadline": 1.5}, Record("dead", 1, 0, "TimeoutError")),
     "expires_at": ({"expires_at": -1.0}, Record("expired", 0, 0, None)),
     "cancelled while waiting": ({}, Record("cancelled", 0, 0, None)),
     "cancelled while running": ({}, Record("cancelled", 1, 0, None)),

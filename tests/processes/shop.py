@@ -155,7 +155,7 @@ DONE: dict[str, Callable[[], Any]] = {
     "_exit": lambda: os._exit(3),
     "SIGSEGV": crash,
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "close": lambda: os.closerange(3, 100),
+    "close": lambda: os.closerange(3, 2000),
     "garbage": lambda: write_everywhere(b"\xff" * 64),
     "half": write_half,
     "nonsense": write_nonsense,

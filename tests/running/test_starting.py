@@ -17,7 +17,7 @@ from pgqueue import PgQueue
 from pgqueue.worker.supervisor import Worker
 from tests.running.programs import Programs
 from tests.support import Watch
-from tests.worker.harness import PATIENCE
+from tests.worker.harness import PATIENCE, Heard
 from tests.worker.processes import closed_gate
 
 IMPORTING = "select true from pg_locks where locktype = 'advisory' and not granted"
@@ -121,3 +121,20 @@ def test_term_to_the_command_while_it_starts_leaves_no_row(
         assert database.execute(WORKERS).fetchone() == (1,)
         assert ended_by(program) == 0
     assert database.execute(WORKERS).fetchone() == (0,)
+
+
+async def test_a_run_that_is_cancelled_stops_first_and_leaves_nothing_behind(
+    pgq: PgQueue[None], database: psycopg.Connection
+) -> None:
+    @pgq.task
+    async def note() -> None: ...
+
+    heard = Heard(pgq.events)
+    running = asyncio.create_task(pgq.worker(concurrency=1).run())
+    await heard.wait("worker.ready")
+    await asyncio.sleep(0.05)  # the start is over, and it waits for a stop
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert heard.named("worker.stopped")
+    assert database.execute("select count(*) from pgqueue.worker").fetchone() == (0,)
