@@ -62,6 +62,6 @@ def some(count: int, thing: str) -> str:
 def ago(seconds: float) -> str:
     """Return a length of time: 5 s, 3 min, 2 h, 4 days."""
     for length, word in ((172_800, "days"), (7200, "h"), (120, "min")):
-        if seconds >= length:
+        if round(seconds) >= length:
             return f"{seconds / {'days': 86_400, 'h': 3600, 'min': 60}[word]:.0f} {word}"
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
