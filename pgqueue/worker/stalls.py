@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from pgqueue.backend import Answer, Heart, Outcome
 from pgqueue.model.job import ClaimedJob
 from pgqueue.telemetry.events import Events
-from pgqueue.worker import calls
+from pgqueue.worker import calls, slots
 from pgqueue.worker.state import WorkerState
 
 HELD_UP_SECONDS = 1.0
 LOOK_SECONDS = 0.5
+_CALLERS = {calls.__file__, slots.__file__}  # what calls handlers
 
 
 class Stalls:
@@ -79,7 +80,7 @@ class Stalls:
         if frame is None:
             return "unknown"
         stack = traceback.extract_stack(frame)
-        ours = max((number for number, one in enumerate(stack) if one.filename == calls.__file__), default=-1)
+        ours = max((number for number, one in enumerate(stack) if one.filename in _CALLERS), default=-1)
         handler, last = stack[min(ours + 1, len(stack) - 1)], stack[-1]
         if ours < 0 or handler is last:
             return _line(last)

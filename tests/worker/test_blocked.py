@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from tests.poison.forks import SHORT, Forks, Member
 from tests.support import Watch
 from tests.worker.crew import GATE
 from tests.worker.fakes import Hands, job_of, state_of
-from tests.worker.harness import ENDED, STATE, row_of, runs_of
+from tests.worker.harness import ENDED, PATIENCE, STATE, row_of, runs_of
 
 MODULE = "tests.poison.blocking"
 MARKED = "select count(*) = %s from public.marks where kind = %s and job_id = any(%s::bigint[])"
@@ -170,6 +170,30 @@ def test_a_worker_with_too_many_threads_left_behind_ends_with_5_and_loses_nothin
     assert (row["state"], row["attempt"], row["crashes"]) == ("ready", 0, 0), "handed back"
     assert max(event["_count"] for event in member.events("threads.left_behind")) == 10
     assert [event["_count"] for event in member.events("worker.draining")] == [10]
+
+
+@pytest.mark.parametrize("context", [False, True])
+async def test_the_log_names_the_line_of_the_handler_that_blocks_and_what_it_waits_in(
+    pgq: PgQueue[None], watch: Watch, context: bool
+) -> None:
+    told, noticed = list[Mapping[str, Any]](), threading.Event()
+
+    def hear(event: Event) -> None:
+        if event.name == "loop.blocked":
+            told.append(event.fields)
+            noticed.set()
+
+    async def block(*_: Any) -> None:
+        noticed.wait(PATIENCE)
+
+    pgq.events.subscribe(hear)
+    declared = pgq.task(context=True)(block) if context else pgq.task(block)
+    job = declared.enqueue()
+    async with pgq.worker(concurrency=1):
+        await watch.auntil(STATE, "succeeded", job.id)
+    handler, waits = told[0]["where"].split(", there ")
+    assert (Path(handler.partition(":")[0]).name, handler.split()[-1]) == ("test_blocked.py", "block")
+    assert Path(waits.partition(":")[0]).name == "threading.py"
 
 
 class Heard:
