@@ -35,8 +35,8 @@ class OpenShape(CallShape):
         """Accept names, for there is nothing to compare them with."""
 
     def decode(self, text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Read stored arguments."""
-        return (), self.read(text)
+        """Read stored arguments, as the one mapping that a route's function takes."""
+        return (self.read(text),), {}
 
 
 def _anything() -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from pgqueue.model.errors import ConfigurationError, TaskError
@@ -16,6 +14,7 @@ from pgqueue.model.payload import CallShape
 from pgqueue.model.payloads import Payloads
 from pgqueue.model.retry import RetryPolicy
 from pgqueue.tasks.completing import Completer
+from pgqueue.tasks.program import this_program
 
 Executor: TypeAlias = Literal["loop", "thread", "process"]
 Hook: TypeAlias = Callable[..., Any]
@@ -100,6 +99,16 @@ class Registry:
     _routes: dict[str, Declaration] = field(default_factory=dict)
     hooks: Hooks = field(default_factory=Hooks)
     middleware: list[Callable[..., Any]] = field(default_factory=list)
+
+    @property
+    def around(self) -> list[Callable[..., Any]]:
+        """The middleware of the event loop."""
+        return [layer for layer in self.middleware if inspect.iscoroutinefunction(layer)]
+
+    @property
+    def inside(self) -> list[Callable[..., Any]]:
+        """The middleware that stands around plain handlers, where they run."""
+        return [layer for layer in self.middleware if not inspect.iscoroutinefunction(layer)]
 
     def add(self, declaration: Declaration) -> None:
         """Add a task.
@@ -205,12 +214,7 @@ def _module_of(function: Callable[..., Any]) -> str:
     """Return the module as a worker imports it, also when it is run as a program: shop.py declares shop.resize."""
     if function.__module__ != "__main__":
         return function.__module__
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return str(spec.name).removesuffix(".__main__")
-    file = getattr(main, "__file__", None)
-    return "__main__" if file is None else Path(file).stem
+    return this_program().name.removesuffix(".__main__") or "__main__"
 
 
 def need_tasks(registry: Registry) -> None:

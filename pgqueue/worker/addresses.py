@@ -13,13 +13,13 @@ import sys
 import threading
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 from pgqueue.model.errors import TaskError
 from pgqueue.tasks import Declaration, Registry, Task
 from pgqueue.tasks.declaring import Declaring
+from pgqueue.tasks.program import this_program
 
 _importing = threading.local()
 
@@ -63,12 +63,8 @@ def module_named(name: str) -> Module:
     """Return how a child imports what is a module of this name here."""
     if name != "__main__":
         return Module(name)
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:  # python -m shop.worker
-        return Module(spec.name)
-    file = getattr(main, "__file__", None)
-    return Module("") if file is None else Module(Path(file).stem, str(Path(file).resolve()))
+    program = this_program()
+    return Module(program.name, None if program.file is None else str(program.file.resolve()))
 
 
 def address_of(task: Declaration) -> Address:

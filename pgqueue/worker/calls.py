@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from pgqueue.model.errors import HandlerFailed, InvalidPayload
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.payloads import Payloads
 from pgqueue.model.retry import leaves
-from pgqueue.tasks import Declaration, JobContext, Registry, Run
+from pgqueue.tasks import Declaration, JobContext, Registry
+from pgqueue.worker.children import Children
 from pgqueue.worker.reports import Report
 from pgqueue.worker.run import Desk
 from pgqueue.worker.slot import Slot
 from pgqueue.worker.threads import Threads
 from pgqueue.worker.verdicts import summarise
-
-
-class Processes(Protocol):
-    """Child processes that run handlers."""
-
-    async def run(self, job: ClaimedJob, task: Declaration, run: Run) -> Report:
-        """Run a job's handler; when this is cancelled, its child is killed."""
-        ...
 
 
 class Calls:
@@ -38,15 +30,13 @@ class Calls:
         around: The middleware of the event loop, the first outermost.
     """
 
-    def __init__(self, registry: Registry, payloads: Payloads, desk: Desk, children: Processes, deps: Any) -> None:
+    def __init__(self, registry: Registry, payloads: Payloads, desk: Desk, children: Children, deps: Any) -> None:
         self.threads = Threads()
         self.children = children
         self.deps = deps
         self.payloads = payloads
         self._desk = desk
-        middleware = registry.middleware
-        self.around = [one for one in middleware if inspect.iscoroutinefunction(one)]
-        self._inside = [one for one in middleware if not inspect.iscoroutinefunction(one)]
+        self.around, self._inside = registry.around, registry.inside
 
     async def call(self, slot: Slot, job: ClaimedJob, task: Declaration) -> tuple[Any, BaseException | None]:
         """Call the handler of a job; return what it returned, and what it raised.
@@ -82,8 +72,6 @@ class Calls:
 
     def _arguments(self, slot: Slot, job: ClaimedJob, task: Declaration) -> tuple[Sequence[Any], Mapping[str, Any]]:
         args, kwargs = self.payloads.arguments(task.shape, job.payload)
-        if task.raw:
-            args, kwargs = (kwargs,), {}
         return ((self.context(slot, job), *args) if task.context else args), kwargs
 
     async def _in_thread(

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import faulthandler
+import inspect
 import os
 import queue
 import signal
@@ -109,12 +110,10 @@ class Child:
         CURRENT.set((run.job, lambda _: run))
         try:
             args, kwargs = task.home.payloads.arguments(task.shape, run.job.payload)
-            if task.raw:
-                args, kwargs = (kwargs,), {}
             if task.context:
                 args = (JobContext(run, self._deps_of(task)), *args)
             call = partial(task.function, *args, **kwargs)
-            if asyncio.iscoroutinefunction(task.function):
+            if inspect.iscoroutinefunction(task.function):
                 return self._runner.run(self._await(call, run), context=contextvars.copy_context())
             return self._around(task, run, call)(), None
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises becomes an outcome
@@ -123,8 +122,8 @@ class Child:
     def _around(self, task: Declaration, run: ChildRun, call: Callable[[], Any]) -> Callable[[], Any]:
         """Put the application's plain middleware around a call, the first outermost."""
         assert task.home is not None
-        plain = [layer for layer in task.home.tasks.middleware if not asyncio.iscoroutinefunction(layer)]
-        return surrounded(plain, JobContext(run, self._deps_of(task)), call) if plain else call
+        inside = task.home.tasks.inside
+        return surrounded(inside, JobContext(run, self._deps_of(task)), call) if inside else call
 
     async def _await(self, call: Callable[[], Any], run: ChildRun) -> tuple[Any, BaseException | None]:
         """Await a handler; what it leaves on the loop ends with it."""

@@ -20,7 +20,7 @@ from pgqueue.worker.calls import Calls
 from pgqueue.worker.endings import Endings
 from pgqueue.worker.finisher import Finisher
 from pgqueue.worker.reports import Report
-from pgqueue.worker.run import Desk
+from pgqueue.worker.run import Desk, time_is_up
 from pgqueue.worker.slot import Slot, differs
 from pgqueue.worker.state import WorkerState
 from pgqueue.worker.threads import Threads
@@ -162,18 +162,15 @@ class Slots:
             self._endings.unstarted(job, task)
             return
         slot.started = started
-        slot.deadline = started + job.timeout_ms / 1000
-        if job.until is not None:
-            slot.deadline = min(slot.deadline, job.until)
-            if job.until <= started:
-                slot.deadline = math.inf
-                await self._endings.miss(slot, job, task)
-                return
+        if job.until is not None and job.until <= started:
+            await self._endings.miss(slot, job, task)
+            return
+        slot.deadline = time_is_up(job, started)
         token = CURRENT.set((job, slot.place))
         value: Any = None
         error: BaseException | None = None
         try:
-            if task.executor != "loop" or task.context or task.raw or self._calls.around:
+            if task.executor != "loop" or task.context or self._calls.around:
                 value, error = await self._calls.call(slot, job, task)
             else:  # the most common kind, at the cost of one coroutine less
                 try:
