@@ -19,7 +19,7 @@ from pgqueue.worker.addresses import Address, Module
 from pgqueue.worker.child_logs import levels, log_here
 from pgqueue.worker.reports import Report
 from pgqueue.worker.run import HeldRun, logger_of
-from pgqueue.worker.wire import Message, error_message, job_message, pack, receive
+from pgqueue.worker.wire import Message, error_message, garbled, job_message, pack, receive
 
 PARTING_SECONDS = 2.0  # from hanging up to the kill
 LINGER_SECONDS = 1.0  # for the last words of a child that is gone, while somebody else holds its line
@@ -37,8 +37,6 @@ class Answer(NamedTuple):
 
 
 Ended: TypeAlias = Answer | ChildDied
-
-_LEAVE = "Let the handler leave descriptors alone that it did not open."
 
 # The application's path comes after the interpreter's own: a queue.py beside shop.py must not be the child's queue.
 _PROGRAM = "import sys; sys.path.extend(sys.argv[3:]); from pgqueue.worker.child import main; main()"
@@ -182,12 +180,10 @@ class Process:
         try:
             while (message := await receive(self._reader)) is not None:
                 self._take(message)
-        except ChildDied as garbled:
-            self._garbled = garbled
+        except ChildDied as error:
+            self._garbled = error
         except Exception:  # noqa: BLE001 - a broken child may say anything
-            self._garbled = ChildDied(
-                "The child process wrote a message that means nothing to its worker, and was killed.", _LEAVE
-            )
+            self._garbled = garbled("wrote a message that means nothing to its worker")
         if not self.leaving:
             await self._see_it_gone()
         self._conclude(await self._gone)
@@ -197,9 +193,7 @@ class Process:
         if self._garbled is None:
             await asyncio.wait({self._gone}, timeout=LINGER_SECONDS)
         if not self._gone.done():
-            self._garbled = self._garbled or ChildDied(
-                "The child process closed the line to its worker, and was killed.", _LEAVE
-            )
+            self._garbled = self._garbled or garbled("closed the line to its worker")
             self.kill()
 
     def _take(self, message: Message) -> None:

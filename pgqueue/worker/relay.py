@@ -11,13 +11,12 @@ from typing import Any
 
 from pgqueue.backend import Completer, Ending
 from pgqueue.model.clock import monotonic
-from pgqueue.model.errors import HandleError
 from pgqueue.model.job import ClaimedJob
 from pgqueue.model.payload import CallShape
 from pgqueue.model.payloads import Payloads
 from pgqueue.tasks import Handle
 from pgqueue.worker.loops import is_in_a_loop
-from pgqueue.worker.run import ANYTHING, checked, logger_of, undone
+from pgqueue.worker.run import ANYTHING, blocking, checked, logger_of, undone
 from pgqueue.worker.wire import Line, Message, error_of
 
 
@@ -73,9 +72,7 @@ class ChildRun:
     def checkpoint(self, value: Any) -> None:
         """Store where a later run may go on; the worker answers when it is durable."""
         if is_in_a_loop():
-            raise HandleError(
-                "checkpoint() would block the event loop that runs here.", "Write: await ctx.acheckpoint(...)."
-            )
+            raise blocking()
         self._ask("checkpoint", value).result()
 
     async def acheckpoint(self, value: Any) -> None:

@@ -103,7 +103,7 @@ class Desk:
         """Do it for a job on the worker's loop, while this thread waits."""
         if self._loop is None or is_in_a_loop():
             work.close()
-            raise HandleError("checkpoint() would block the event loop.", "Write await ctx.acheckpoint(...).")
+            raise blocking()
         return self._send(job, work, self._loop).result()
 
     async def do(self, job: ClaimedJob, work: Coroutine[Any, Any, A]) -> A:
@@ -239,6 +239,11 @@ def undone(job: ClaimedJob, *, completed: bool) -> PgQueueError:
             f"complete() was called before in this run of job {job.id}.", "Call it once, or roll back in between."
         )
     return lost(job)
+
+
+def blocking() -> HandleError:
+    """Return our error for a call that waits, on an event loop."""
+    return HandleError("checkpoint() would block the event loop that runs here.", "Write: await ctx.acheckpoint(...).")
 
 
 def uncommitted() -> JobNotCommitted:

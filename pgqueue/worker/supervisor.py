@@ -1,4 +1,4 @@
-"""The worker as a whole: wires its services, starts them, and stops them in stated phases.
+"""The worker as a whole: starts its services and stops them in stated phases.
 
 Stop: no more claims, and what no slot has taken goes back -> running jobs may end until the soft deadline -> the others are
 cancelled and go back, at no cost to their attempts -> outcomes are written -> the worker signs off.

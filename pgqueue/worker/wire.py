@@ -26,6 +26,7 @@ Message: TypeAlias = dict[str, Any]
 
 LARGEST = 4 * 1024 * 1024  # bytes of what a child says; results and checkpoints have 64 KiB, log records are cut
 LOOK_SECONDS = 1.0  # a child looks so often whether its parent is still there
+_NO_MESSAGE = "wrote what is no message where it speaks to the worker"
 _HEAD = struct.Struct("!I")
 
 
@@ -44,7 +45,7 @@ async def receive(reader: asyncio.StreamReader) -> Message | None:
     try:
         (length,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
         if length > LARGEST:
-            raise _garbled()
+            raise garbled(_NO_MESSAGE)
         return _parsed(await reader.readexactly(length))
     except (asyncio.IncompleteReadError, OSError):
         return None
@@ -54,15 +55,16 @@ def _parsed(body: bytes) -> Message:
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
-        raise _garbled() from None
+        raise garbled(_NO_MESSAGE) from None
     if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
-        raise _garbled()
+        raise garbled(_NO_MESSAGE)
     return message
 
 
-def _garbled() -> ChildDied:
+def garbled(problem: str) -> ChildDied:
+    """Return our error for a child that does not speak as it should, and has to be killed."""
     return ChildDied(
-        "The child process wrote what is no message where it speaks to the worker, and was killed.",
+        f"The child process {problem}, and was killed.",
         "Let the handler leave descriptors alone that it did not open.",
     )
 
