@@ -18,6 +18,7 @@ import click
 from pgqueue.app import PgQueue
 from pgqueue.cli.application import load
 from pgqueue.cli.output import print_error
+from pgqueue.cli.worker import leave
 from pgqueue.model.errors import ConfigurationError, PgQueueError
 from pgqueue.telemetry.console import shortened, wants_colour
 from pgqueue.telemetry.logs import log_successes, log_to
@@ -101,9 +102,7 @@ def _print_tasks(pgq: PgQueue[Any]) -> None:
 async def _run(pgq: PgQueue[Any], concurrency: int) -> int:
     code = await pgq.worker(concurrency=concurrency, stop_timeout=STOP_TIMEOUT).run()
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)  # the jobs of these threads were handed back, and Python would wait for them
+        leave(code)  # the jobs of these threads were handed back, and Python would wait for them
     return code
 
 

@@ -118,11 +118,12 @@ async def _run_watched(one: Worker, outside: Outside) -> int:
 async def _run(one: Worker) -> int:
     code = await one.run()
     if one.slots.running or one.slots.threads.zombies:
-        _leave(code)  # their jobs were handed back; Python would wait for them
+        leave(code)  # their jobs were handed back; Python would wait for them
     return code
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
+    """End this process at once, whatever threads it has, but with what it has said."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
