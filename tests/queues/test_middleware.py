@@ -73,16 +73,14 @@ async def test_the_first_is_outermost_and_plain_ones_are_inside_in_the_handlers_
         note("loop")
         return "done"
 
-    first = plain.enqueue()
-    await done(pgq, watch, first)
+    await done(pgq, watch, first := plain.enqueue())
     assert calls == [
         ("outer", True), ("inner", True), ("plain outer plain", False), ("plain inner", False), ("plain", False),
         ("outer after", True),
     ]  # fmt: skip
     assert row_of(database, first.id)["result"] == [{"it": "done"}]
     calls.clear()
-    second = loop.enqueue()
-    await done(pgq, watch, second)
+    await done(pgq, watch, second := loop.enqueue())
     assert [name for name, _ in calls] == ["outer", "inner", "loop", "outer after"], "plain ones are for plain handlers"
     assert row_of(database, second.id)["result"] == ["done"]
 
