@@ -3,7 +3,8 @@
 A server tells each connection the number of its process when it connects, and again when it is asked. Between them a pooler
 gives numbers of its own, so the two differ. A pooler that lends a server for each transaction is then told from one that
 lends it for a session by holding a transaction on a second connection: either that one is lent the first one's server, or
-the first one gets another.
+the first one gets another, or others have used it. Rounds differ in what they ask, because a pooler that lends the server
+which came back last gives two connections that take turns the same two servers for ever.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from pgqueue.model.errors import ConfigurationError
 Pooling: TypeAlias = Literal["direct", "session", "transaction"]
 
 PATIENCE = 5.0  # seconds; who waits longer for a server waits for one that is lent to somebody else
-ROUNDS = 5  # others may take the server that the probe has just given back
+ROUNDS = 8  # others may take the server that the probe has just given back
 
 # PgBouncer and what is made of it; Amazon's RDS Proxy.
 _REFUSED = re.compile(r"(options )?startup parameter|command-line options", re.IGNORECASE)
+_WHO = "select pg_backend_pid()"
 _FIRST_OPTION = "-c timezone="  # ours begin with it, after those of the DSN
 
 _found: dict[str, Pooling] = {}
@@ -105,7 +107,7 @@ def _probe(parameters: Mapping[str, Any]) -> Pooling:
 
 def _is_shared(first: Connection[TupleRow], second: Connection[TupleRow], server: int) -> bool:
     """Whether a server goes from hand to hand while both connections are open."""
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         try:
             second.execute("begin")
         except errors.ProtocolViolation:
@@ -113,16 +115,24 @@ def _is_shared(first: Connection[TupleRow], second: Connection[TupleRow], server
                 "The pooler lends a server for one statement at a time, and a bulk of jobs needs a transaction.",
                 "Set its pool_mode to transaction or session for this database.",
             ) from None
-        if _server_of(second) == server or _server_of(first) != server:
+        if _server_of(second) == server or _server_of(first) != server or _was_used(second, server):
             return True
         second.execute("rollback")
+        if any(_server_of(first) != server for _ in range(turn)):
+            return True
     return False
 
 
 def _server_of(connection: Connection[TupleRow]) -> int:
-    row = connection.execute("select pg_backend_pid()").fetchone()
+    row = connection.execute(_WHO).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def _was_used(connection: Connection[TupleRow], server: int) -> bool:
+    """Whether a server has done more since it was asked who it is; not known where activity is not tracked."""
+    row = connection.execute("select query from pg_stat_activity where pid = %s", [server]).fetchone()
+    return row is not None and row[0] not in (_WHO, None, "")
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def test_a_pooler_is_found_however_it_chooses_the_server(dsn: str, shape: dict[s
 
 
 def test_a_pooler_is_found_while_others_take_the_servers_that_it_gives_back(dsn: str) -> None:
-    with pooled(dsn, "transaction", {"default_pool_size": "3"}) as front:
+    with pooled(dsn, "transaction", {"default_pool_size": "2"}) as front:
         stop = threading.Event()
 
         def busy() -> None:
@@ -62,7 +62,7 @@ def test_a_pooler_is_found_while_others_take_the_servers_that_it_gives_back(dsn:
             other.start()
         try:
             found = set()
-            for _ in range(5):
+            for _ in range(100):
                 pooler.forget(front.dsn_of(dsn))
                 found.add(behind(front, dsn).pooling())
         finally:
@@ -70,6 +70,19 @@ def test_a_pooler_is_found_while_others_take_the_servers_that_it_gives_back(dsn:
             for other in others:
                 other.join()
         assert found == {"transaction"}
+
+
+def test_a_pooler_is_found_that_lends_the_same_two_servers_in_turns(dsn: str) -> None:
+    with pooled(dsn, "transaction", {"default_pool_size": "2"}) as front:
+        first, second, other = (psycopg.connect(front.dsn_of(dsn), autocommit=True) for _ in range(3))
+        with first, second, other:
+            with other.transaction():
+                other.execute("select 1")
+                server = pooler._server_of(first)
+            with second.transaction():
+                assert pooler._server_of(second) != server, "it is lent what the other gave back last"
+                assert pooler._server_of(first) == server
+            assert pooler._is_shared(first, second, server)
 
 
 def test_who_waits_too_long_for_a_second_server_is_treated_as_lent_one_for_a_transaction(
