@@ -75,6 +75,7 @@ class EmbeddedServer:
         self._check_folder()
         self._socket = tempfile.mkdtemp(prefix="pgq-", dir=_short_temporary_folder())
         self._guard: subprocess.Popen[bytes] | None = None
+        self._launched = 0  # length of the log at that time
         self._prefix: tuple[str, ...] = ()
 
     @property
@@ -110,6 +111,7 @@ class EmbeddedServer:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = [*self._prefix, str(self._binaries / "postgres"), "-D", str(self.folder), *options]
         with (self.folder / "server.log").open("ab") as log:
+            self._launched = log.tell()
             self._guard = subprocess.Popen(
                 [
                     "/bin/sh",
@@ -169,16 +171,22 @@ class EmbeddedServer:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._guard is None or self._guard.poll() is not None or time.monotonic() > deadline:
-                words = (self.folder / "server.log").read_text(errors="replace").strip().splitlines()[-3:]
+                words = self._words_since_launch()
                 self.stop()
                 if any(_STILL_DYING in word for word in words) and time.monotonic() < deadline:
                     time.sleep(0.1)
                     self._launch()
                     continue
                 raise EmbeddedUnavailable(
-                    f"PostgreSQL did not start: {' | '.join(words)}.", f"Look into {self.folder}."
+                    f"PostgreSQL did not start: {' | '.join(words[-3:])}.", f"Look into {self.folder}."
                 )
             time.sleep(0.02)
+
+    def _words_since_launch(self) -> list[str]:
+        """Return the log's lines since then, all of them: those that are still dying write among them."""
+        with (self.folder / "server.log").open(errors="replace") as log:
+            log.seek(self._launched)
+            return log.read().strip().splitlines()
 
     def _answers(self) -> bool:
         asked = [str(self._binaries / "pg_isready"), "-q", "-h", self._socket]

@@ -64,8 +64,10 @@ def test_the_data_of_a_named_folder_stays_and_crashes_are_recovered(tmp_path: Pa
         EmbeddedServer(tmp_path / "data", version=16)
 
 
-def test_a_killed_server_starts_again_when_its_last_backend_has_died(tmp_path: Path) -> None:
-    with embedded(tmp_path / "data", settings=QUICK) as server, psycopg.connect(server.dsn) as connection:
+@pytest.mark.parametrize("level", ["warning", "debug3"])  # much is written after the line that says why it cannot start
+def test_a_killed_server_starts_again_when_its_last_backend_has_died(tmp_path: Path, level: str) -> None:
+    settings = {**QUICK, "log_min_messages": level}
+    with embedded(tmp_path / "data", settings=settings) as server, psycopg.connect(server.dsn) as connection:
         backend = connection.info.backend_pid
         os.kill(backend, signal.SIGSTOP)  # it cannot notice yet that its server is gone
         server.kill()
