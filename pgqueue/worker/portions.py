@@ -2,7 +2,8 @@
 
 Ahead of the free slots, what the slots will take within a tenth of a second at the measured pace; of that each queue's
 part by weight, or all of the first queue that has jobs. While jobs of some queues wait here, each queue that has jobs is to
-have some here too, so that weights hold at any pace.
+have some here too, so that weights hold at any pace. Whole cycles of the weights are claimed: 6, 3 and 1 jobs rather than
+one of each for one free slot, so that the lines run dry together when claims are slower than the slots.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ AHEAD_SECONDS = 0.1
 FILLED = 0.75  # of its part; a queue that has more is not filled up with others
 PACE_SECONDS = 0.02
 RELAXED_SECONDS = 10.0
+LONGEST_CYCLE = 20  # jobs; up to there whole cycles of the weights are claimed, so that rounding favours no queue
 COURTESY_SECONDS = 0.1  # in which another worker may take what this one has handed back over a limit
 
 
@@ -138,9 +140,13 @@ class Portions:
         if self._state.strict:
             yield from self._parts_by_rank(hot, wanted)
             return
-        weight = sum(self._state.weights[queue] for queue in hot)
-        for queue in hot:
-            yield queue, -(-wanted * self._state.weights[queue] // weight)
+        weights = {queue: self._state.weights[queue] for queue in hot}
+        total = sum(weights.values())
+        cycle = total // (math.gcd(*weights.values()) or 1)
+        if 0 < cycle <= LONGEST_CYCLE:
+            wanted = -(-wanted // cycle) * cycle
+        for queue, weight in weights.items():
+            yield queue, -(-wanted * weight // total)
 
     def _parts_by_rank(self, hot: list[str], wanted: int) -> Iterator[tuple[str, int]]:
         """Yield what the first hot queue may have ahead; the next one's too, while a limit holds the first one up."""
