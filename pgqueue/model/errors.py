@@ -13,6 +13,7 @@ __all__ = [
     "InvalidArguments",
     "InvalidOption",
     "InvalidPayload",
+    "InvalidSchedule",
     "JobExists",
     "JobFailed",
     "JobLost",
@@ -53,6 +54,10 @@ class TaskError(PgQueueError, ValueError):
 
 class InvalidOption(PgQueueError, ValueError):
     """An option of a job is outside its range."""
+
+
+class InvalidSchedule(PgQueueError, ValueError):
+    """A schedule's expression, or an option of it, names no time or cannot be read."""
 
 
 class InvalidArguments(PgQueueError, TypeError):
