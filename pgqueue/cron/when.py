@@ -62,7 +62,7 @@ class When(ABC):
 def last_in(next_after: Next, floor: datetime, now: datetime) -> datetime | None:
     """Return the last tick in (floor, now] of a series.
 
-    Widens a window that ends now until a tick is in it, then halves: so a year of missed minutes takes a few questions, not half a million.
+    Widens a window that ends now until a tick is in it, then halves: a year of missed minutes takes a few questions.
     """
 
     def has_tick(after: datetime) -> datetime | None:
