@@ -187,6 +187,11 @@ class EveryBetween(When):
         spread = int((most - least).total_seconds()) + 1
         return shifted(moment, least + timedelta(seconds=int.from_bytes(digest, "big") * spread // _CHANCES))
 
+    @property
+    def is_series(self) -> bool:
+        """It is not: each tick hangs on the one before."""
+        return False
+
     def last_in(self, floor: datetime, now: datetime) -> datetime | None:
         """Return the last tick in (floor, now] if the floor was one. A long time is jumped over: nothing is lost of chance."""
         found, moment = None, max(floor, now - _MOST_RANDOM * self.bounds[1])

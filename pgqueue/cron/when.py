@@ -25,6 +25,11 @@ class When(ABC):
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after an instant, in UTC; None when there is none."""
 
+    @property
+    def is_series(self) -> bool:
+        """Whether the ticks are the same wherever one begins to ask."""
+        return True
+
     @abstractmethod
     def describe(self) -> str:
         """Return a sentence in plain English."""
