@@ -6,19 +6,15 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from itertools import count
 
+from pgqueue.cron.checks import aware, check_whole
 from pgqueue.cron.days import LONG_WEEKDAYS, WEEKDAYS, At, read_month_days, read_times, read_weekdays
-from pgqueue.cron.describe import month_day_words, times_words, words
+from pgqueue.cron.describe import month_day_words, time_word, times_words, words
 from pgqueue.cron.kinds import EPOCH, Zoned
-from pgqueue.cron.when import aware
-from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidSchedule
 
 MOST_EVERY = 1000
-_MOST_LOOKS = (
-    4000  # months, days or weeks that are looked at for a day that fits: a leap day of every 48th month is among them
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,56 +24,43 @@ class ByCalendar(Zoned):
     Attributes:
         every: Each so many-th day, week or month counts, from that of the anchor.
         anchor: From when is counted; when a schedule is stored, its creation.
+        anchor_day: The anchor's day in the zone.
+        times: The times of day, in order.
     """
 
     every: int = field(default=1, kw_only=True)
     anchor: datetime = field(default=EPOCH, kw_only=True)
+    anchor_day: date = field(init=False, repr=False)
+    times: tuple[time, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if type(self.every) is not int or not 1 <= self.every <= MOST_EVERY:
-            raise InvalidSchedule(
-                f"every={short(self.every)} is not a whole number from 1 to {MOST_EVERY}.", "Pass 1 for each."
-            )
-        aware(self.anchor, "anchor")
-
-    @cached_property
-    @abstractmethod
-    def times(self) -> tuple[time, ...]:
-        """The times of day, in order."""
+        check_whole("every", self.every, MOST_EVERY, "Pass 1 for each.")
+        self._keep(anchor_day=aware(self.anchor, "anchor").astimezone(self.place).date())
 
     @abstractmethod
     def _days(self, first: date) -> Iterator[date]:
         """Yield the days that count, from one on."""
-
-    @cached_property
-    def anchor_day(self) -> date:
-        """The anchor's day in the zone."""
-        return self.anchor.astimezone(self.place).date()
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after an instant, in UTC."""
         return self._next(self._next_wall, instant, fixed=True)
 
     def _next_wall(self, wall: datetime) -> datetime | None:
-        try:
-            for day in self._days(wall.date()):
-                for moment in self.times:
-                    found = datetime.combine(day, moment)
-                    if found > wall:
-                        return found
-        except OverflowError:
-            pass
-        return None
+        moments = (datetime.combine(day, each) for day in self._days(wall.date()) for each in self.times)
+        return next((moment for moment in moments if moment > wall), None)
 
     def _told(self, unit: str, days: str) -> str:
         often = f"every {unit}" if self.every == 1 else f"every {self.every} {unit}s"
         return f"At {times_words(self.times)} {days}{often}, {self.tz}"
 
     def _written(self, unit: str, days: str) -> str:
-        count = f"{unit}" if self.every == 1 else f"{self.every} {unit}s"
-        moments = ",".join(f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}" for moment in self.times)
-        return f"{self.prefix}@every {count} {days}at {moments}"
+        often = unit if self.every == 1 else f"{self.every} {unit}s"
+        return f"{self.prefix}@every {often} {days}at {','.join(map(time_word, self.times))}"
+
+    @property
+    def _said(self) -> tuple[object, ...]:
+        return self.text, self.anchor
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +81,10 @@ class Daily(ByCalendar):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assert self.times
-
-    @cached_property
-    def times(self) -> tuple[time, ...]:
-        """The times of day, in order."""
-        return read_times(self.at)
+        self._keep(times=read_times(self.at))
 
     def _days(self, first: date) -> Iterator[date]:
-        behind = (first - self.anchor_day).days % self.every
-        day = first if behind == 0 else first + timedelta(days=self.every - behind)
+        day = first + timedelta(days=(self.anchor_day - first).days % self.every)
         while True:
             yield day
             day += timedelta(days=self.every)
@@ -139,28 +116,16 @@ class Weekly(ByCalendar):
 
     on: str | Iterable[str] = "MON"
     at: At = "00:00"
+    days: tuple[int, ...] = field(init=False, repr=False)  # from 0 = Monday
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assert self.days
-        assert self.times
-
-    @cached_property
-    def times(self) -> tuple[time, ...]:
-        """The times of day, in order."""
-        return read_times(self.at)
-
-    @cached_property
-    def days(self) -> tuple[int, ...]:
-        """The days, from 0 = Monday, in order."""
-        return read_weekdays(self.on)
+        self._keep(days=read_weekdays(self.on), times=read_times(self.at))
 
     def _days(self, first: date) -> Iterator[date]:
         monday = first - timedelta(days=first.weekday())
         anchor = self.anchor_day - timedelta(days=self.anchor_day.weekday())
-        behind = (monday - anchor).days // 7 % self.every
-        if behind:
-            monday += timedelta(weeks=self.every - behind)
+        monday += timedelta(weeks=(anchor - monday).days // 7 % self.every)
         while True:
             yield from (day for number in self.days if (day := monday + timedelta(days=number)) >= first)
             monday += timedelta(weeks=self.every)
@@ -192,31 +157,20 @@ class Monthly(ByCalendar):
 
     on: int | Iterable[int] = 1
     at: At = "00:00"
+    days: tuple[int, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assert self.days
-        assert self.times
+        self._keep(days=read_month_days(self.on), times=read_times(self.at))
         if self.next_after(self.anchor.astimezone(UTC)) is None:
             raise InvalidSchedule(f"{self.text!r}: no month that counts has that day.", "Choose another day.")
 
-    @cached_property
-    def times(self) -> tuple[time, ...]:
-        """The times of day, in order."""
-        return read_times(self.at)
-
-    @cached_property
-    def days(self) -> tuple[int, ...]:
-        """The days as they are said, in order."""
-        return read_month_days(self.on)
-
     def _days(self, first: date) -> Iterator[date]:
-        number = first.year * 12 + first.month - 1
-        behind = (number - (self.anchor_day.year * 12 + self.anchor_day.month - 1)) % self.every
-        number += self.every - behind if behind else 0
-        for look in range(_MOST_LOOKS):
-            year, month = divmod(number + look * self.every, 12)
-            if year > date.max.year - 1:
+        number = _month_number(first)
+        number += (_month_number(self.anchor_day) - number) % self.every
+        for each in count(number, self.every):
+            year, month = divmod(each, 12)
+            if year >= date.max.year:
                 return
             yield from (day for day in self._days_of(year, month + 1) if day >= first)
 
@@ -234,3 +188,7 @@ class Monthly(ByCalendar):
     def text(self) -> str:
         """It in one line."""
         return self._written("month", f"on {','.join(map(str, self.days))} ")
+
+
+def _month_number(day: date) -> int:
+    return day.year * 12 + day.month - 1

@@ -8,7 +8,7 @@ a fold. ``gap="skip", fold="both"`` is robfig's rule for all.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -20,8 +20,6 @@ Step: TypeAlias = Callable[[datetime], datetime | None]
 
 GAPS: tuple[Gap, ...] = ("run", "skip")
 FOLDS: tuple[Fold, ...] = ("once", "both")
-
-_TINY = timedelta(microseconds=1)
 
 
 def next_instant(
@@ -47,7 +45,7 @@ def next_instant(
         if change is not None:
             if run_in_gap and _is_in_gap(wall, change):
                 return change.at.replace(tzinfo=UTC)
-            floor, offset, cursor = change.at, change.behind, change.at + change.behind - _TINY
+            floor, offset, cursor = change.at, change.behind, change.at + change.behind - datetime.resolution
         elif once_in_fold and is_second_pass(place, wall - offset):
             cursor = wall
         else:

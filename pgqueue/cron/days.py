@@ -17,8 +17,7 @@ LONG_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturd
 
 _T = TypeVar("_T")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
-_NUMBERS = {name: number for number, names in enumerate(zip(WEEKDAYS, LONG_WEEKDAYS, strict=True)) for name in names}
-_NUMBERS = {name.upper(): number for name, number in _NUMBERS.items()}
+_NUMBERS = {name.upper(): number for names in (WEEKDAYS, LONG_WEEKDAYS) for number, name in enumerate(names)}
 
 
 def read_times(given: At) -> tuple[time, ...]:

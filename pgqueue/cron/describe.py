@@ -7,6 +7,7 @@ from datetime import time, timedelta
 from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
+from pgqueue.cron.days import LONG_WEEKDAYS
 from pgqueue.cron.fields import DAY, HOUR, MINUTE, SECOND, Bounds, Field
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ MOST_TIMES = 6  # more are told by their fields
 
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
            "December")  # fmt: skip
-_WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _LENGTHS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
@@ -39,7 +39,12 @@ def words(parts: Sequence[object]) -> str:
 
 def times_words(times: Sequence[time]) -> str:
     """Return times of day as "09:00 and 17:30:15"."""
-    return words([f"{each:%H:%M:%S}" if each.second else f"{each:%H:%M}" for each in times])
+    return words([time_word(each) for each in times])
+
+
+def time_word(moment: time) -> str:
+    """Return a time of day as "09:00" or "17:30:15"."""
+    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
 
 
 def length_words(length: timedelta) -> str:
@@ -134,16 +139,20 @@ def _month_days(day: Field) -> str:
 def _weekdays(weekday: Field) -> str:
     if weekday.marks:
         return words([_marked_weekday(mark) for mark in weekday.marks])
-    monday_first = sorted(weekday.values, key=lambda value: (value - 1) % len(_WEEKDAYS))
-    names = [_WEEKDAYS[value] for value in monday_first]
-    return _values(names, [(value - 1) % len(_WEEKDAYS) for value in monday_first])
+    days = sorted(_from_monday(value) for value in weekday.values)
+    return _values([LONG_WEEKDAYS[day] for day in days], days)
 
 
 def _marked_weekday(mark: str) -> str:
     if mark.startswith("L"):
-        return f"the last {_WEEKDAYS[int(mark[1:])]} of the month"
+        return f"the last {LONG_WEEKDAYS[_from_monday(int(mark[1:]))]} of the month"
     value, _, week = mark.partition("#")
-    return f"the {_ORDINALS[int(week) - 1]} {_WEEKDAYS[int(value)]} of the month"
+    return f"the {_ORDINALS[int(week) - 1]} {LONG_WEEKDAYS[_from_monday(int(value))]} of the month"
+
+
+def _from_monday(value: int) -> int:
+    """Return a day of the week from 0 = Monday, as days.py counts, for one from 0 = Sunday, as cron does."""
+    return (value - 1) % len(LONG_WEEKDAYS)
 
 
 def _months(month: Field) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Literal, TypeAlias
 
 from pgqueue.cron.fields import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, YEAR, Bounds, Field, read_field, refusal
 from pgqueue.cron.marks import read_marked
-from pgqueue.cron.stepper import stepper
+from pgqueue.cron.stepper import Stepper, stepper
 from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidSchedule
 
@@ -17,7 +19,7 @@ DIALECTS: tuple[Dialect, ...] = ("standard", "extended", "quartz")
 _FIELDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 _QUARTZ = (
     *(bounds._replace(circular=True) for bounds in (SECOND, MINUTE, HOUR, DAY, MONTH)),
-    WEEKDAY._replace(circular=True, wraps=None, first=1),
+    WEEKDAY._replace(circular=True, wraps=None, shift=1),
 )
 _EVER = Field(frozenset(range(YEAR.low, YEAR.high + 1)), star=True, open=True)
 _DESCRIPTORS = {
@@ -32,7 +34,8 @@ _DESCRIPTORS = {
 _SOME_TIME = datetime(1999, 12, 31, 23, 59, 59)
 
 
-class Expression(NamedTuple):
+@dataclass(frozen=True)
+class Expression:
     """What a cron expression means, in wall-clock time.
 
     Attributes:
@@ -50,7 +53,13 @@ class Expression(NamedTuple):
     @property
     def canonical(self) -> str:
         """The six fields as croniter takes them."""
-        return " ".join(field.canonical for field in self[:6])
+        six = (self.second, self.minute, self.hour, self.day, self.month, self.weekday)
+        return " ".join(field.canonical for field in six)
+
+    @cached_property
+    def step(self) -> Stepper:
+        """What finds its next match in any year."""
+        return stepper(self.canonical)
 
     @property
     def is_fixed(self) -> bool:
@@ -59,13 +68,12 @@ class Expression(NamedTuple):
 
     def next_wall(self, wall: datetime) -> datetime | None:
         """Return the next wall-clock time strictly after another; None when there is none within eight years."""
-        step = stepper(self.canonical)
-        found = step(wall)
+        found = self.step(wall)
         while found is not None and found.year not in self.year.values:
             later = [year for year in self.year.values if year > found.year]
             if not later:
                 return None
-            found = step(datetime(min(later), 1, 1) - timedelta(microseconds=1))
+            found = self.step(datetime(min(later), 1, 1) - datetime.resolution)
         return found
 
 
@@ -88,7 +96,7 @@ def read_expression(text: str, dialect: Dialect = "standard", key: str | None = 
     read = _read_quartz if dialect == "quartz" else _read_standard
     expression = read(fields, text, dialect, key)
     _check_days(expression, text)
-    if stepper(expression.canonical)(_SOME_TIME) is None:
+    if expression.step(_SOME_TIME) is None:
         raise InvalidSchedule(f"{short(text)}: no month has that day.", "Choose a day that the month has.")
     return expression
 

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from pgqueue.cron.days import WEEKDAYS
 from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidSchedule
 
 _NUMBER = re.compile(r"[0-9]+")
 _NONE: Mapping[str, int] = MappingProxyType({})
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_WEEKDAYS = (WEEKDAYS[-1], *WEEKDAYS[:-1])  # from Sunday
 
 
 class Bounds(NamedTuple):
@@ -29,7 +30,7 @@ class Bounds(NamedTuple):
         high: Largest value that "*" and "n/step" reach.
         names: Words for values, in upper case.
         wraps: A value above that means the smallest one; None: there is none.
-        first: What the smallest value is called; Quartz counts weekdays from 1.
+        shift: How much larger values are written than they mean; Quartz counts weekdays from 1.
         circular: Whether a range may end before it begins, and goes on from the smallest value; Quartz has it.
     """
 
@@ -38,13 +39,8 @@ class Bounds(NamedTuple):
     high: int
     names: Mapping[str, int] = _NONE
     wraps: int | None = None
-    first: int | None = None
+    shift: int = 0
     circular: bool = False
-
-    @property
-    def shift(self) -> int:
-        """How much larger values are written than they mean."""
-        return 0 if self.first is None else self.first - self.low
 
     @property
     def range(self) -> str:
@@ -119,6 +115,17 @@ def read_value(text: str, bounds: Bounds, expression: str) -> int:
     return value
 
 
+def read_step(text: str, item: str, bounds: Bounds, expression: str) -> int:
+    """Read what follows the slash of an item.
+
+    Raises:
+        InvalidSchedule: It is no whole number from 1 on.
+    """
+    if not _NUMBER.fullmatch(text) or int(text) == 0:
+        raise refusal(expression, bounds, item, "has a step that is no whole number from 1 on")
+    return int(text)
+
+
 def refusal(expression: str, bounds: Bounds, token: str, problem: str, remedy: str | None = None) -> InvalidSchedule:
     """Return the error of an item: it names the field, the item and the range."""
     return InvalidSchedule(
@@ -129,7 +136,7 @@ def refusal(expression: str, bounds: Bounds, token: str, problem: str, remedy: s
 
 def _read_item(item: str, bounds: Bounds, expression: str) -> tuple[set[int], bool]:
     base, slash, step_text = item.partition("/")
-    step = _read_step(step_text, item, bounds, expression) if slash else 1
+    step = read_step(step_text, item, bounds, expression) if slash else 1
     if base in ("*", "?"):
         return set(range(bounds.low, bounds.high + 1, step)), step == 1
     first_text, dash, last_text = base.partition("-")
@@ -143,12 +150,6 @@ def _read_item(item: str, bounds: Bounds, expression: str) -> tuple[set[int], bo
     if first > last:
         raise _reversed(item, first, last, step_text, bounds, expression, wraps=first == bounds.wraps)
     return {bounds.low if value == bounds.wraps else value for value in range(first, last + 1, step)}, False
-
-
-def _read_step(text: str, item: str, bounds: Bounds, expression: str) -> int:
-    if not _NUMBER.fullmatch(text) or int(text) == 0:
-        raise refusal(expression, bounds, item, "has a step that is no whole number from 1 on")
-    return int(text)
 
 
 def _reversed(

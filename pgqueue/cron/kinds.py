@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
+from pgqueue.cron.checks import CHANCES, aware, chance, check_choice, whole_seconds
 from pgqueue.cron.daylight import FOLDS, GAPS, Fold, Gap, Step, next_instant
 from pgqueue.cron.describe import describe_cron, length_words
 from pgqueue.cron.expression import DIALECTS, Dialect, Expression, read_expression
-from pgqueue.cron.when import When, aware
+from pgqueue.cron.when import When
 from pgqueue.cron.zones import zone
 from pgqueue.model.conversion import short
-from pgqueue.model.durations import Duration, seconds
-from pgqueue.model.errors import InvalidOption, InvalidSchedule
+from pgqueue.model.durations import Duration
+from pgqueue.model.errors import InvalidSchedule
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_INSTANTS = 1000
 
 _MOST_RANDOM = 1000
-_CHANCES = 1 << 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,21 +30,18 @@ class Zoned(When):
         tz: IANA name of the zone.
         gap: What becomes of a fixed time that the clock leaves out: "run" at the end of the gap, or "skip".
         fold: Whether a fixed time that comes twice is a tick "once", the first time, or in "both" passes.
+        place: The zone.
     """
 
     tz: str = field(default="UTC", kw_only=True)
     gap: Gap = field(default="run", kw_only=True)
     fold: Fold = field(default="once", kw_only=True)
+    place: ZoneInfo = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_choice("gap", self.gap, GAPS)
         check_choice("fold", self.fold, FOLDS)
-        zone(self.tz)
-
-    @cached_property
-    def place(self) -> ZoneInfo:
-        """The zone."""
-        return zone(self.tz)
+        self._keep(place=zone(self.tz))
 
     @property
     def prefix(self) -> str:
@@ -82,16 +77,12 @@ class Cron(Zoned):
     expression: str
     dialect: Dialect = field(default="standard", kw_only=True)
     key: str | None = field(default=None, kw_only=True)
+    fields: Expression = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("dialect", self.dialect, DIALECTS)
-        assert self.fields  # a wrong expression fails here
-
-    @cached_property
-    def fields(self) -> Expression:
-        """The expression, read."""
-        return read_expression(self.expression, self.dialect, self.key)
+        self._keep(fields=read_expression(self.expression, self.dialect, self.key))
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after an instant, in UTC; None when there is none within eight years."""
@@ -106,6 +97,10 @@ class Cron(Zoned):
         """It in one line."""
         dialect = f"DIALECT={self.dialect} " if self.dialect != "standard" else ""
         return f"{dialect}{self.prefix}{' '.join(self.expression.split())}"
+
+    @property
+    def _said(self) -> tuple[object, ...]:
+        return self.text, self.key
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,21 +117,17 @@ class Every(When):
 
     length: Duration
     anchor: datetime = field(default=EPOCH, kw_only=True)
+    period: timedelta = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        assert self.period
+        self._keep(period=whole_seconds("every", self.length))
         aware(self.anchor, "anchor")
-
-    @cached_property
-    def period(self) -> timedelta:
-        """The length."""
-        return whole_seconds("every", self.length)
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after an instant, in UTC: the anchor and a whole number of lengths, at least one."""
         anchor = self.anchor.astimezone(UTC).replace(microsecond=0)
         turns = max((aware(instant, "instant") - anchor) // self.period + 1, 1)
-        return shifted(anchor, turns * self.period) if turns * self.period < timedelta.max / 2 else None
+        return shifted(anchor, turns * self.period)
 
     def describe(self) -> str:
         """Return a sentence in plain English."""
@@ -146,6 +137,10 @@ class Every(When):
     def text(self) -> str:
         """It in one line."""
         return f"@every {int(self.period.total_seconds())}s"
+
+    @property
+    def _said(self) -> tuple[object, ...]:
+        return self.text, self.anchor
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,26 +161,23 @@ class EveryBetween(When):
     least: Duration
     most: Duration
     seed: str = field(default="", kw_only=True)
+    bounds: tuple[timedelta, timedelta] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._keep(bounds=(whole_seconds("least", self.least), whole_seconds("most", self.most)))
         if not self.bounds[0] < self.bounds[1]:
             raise InvalidSchedule(
                 f"The shortest time {short(self.least)} is not shorter than the longest {short(self.most)}.",
                 "Pass the shorter one first, or use Every for one length.",
             )
 
-    @cached_property
-    def bounds(self) -> tuple[timedelta, timedelta]:
-        """The shortest and the longest."""
-        return whole_seconds("least", self.least), whole_seconds("most", self.most)
-
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the tick that follows if the instant is one."""
         least, most = self.bounds
         moment = aware(instant, "instant").replace(microsecond=0)
-        digest = blake2b(f"{self.seed}\0{moment.isoformat()}".encode(), digest_size=8).digest()
         spread = int((most - least).total_seconds()) + 1
-        return shifted(moment, least + timedelta(seconds=int.from_bytes(digest, "big") * spread // _CHANCES))
+        more = chance(self.seed, moment.isoformat()) * spread // CHANCES
+        return shifted(moment, least + timedelta(seconds=more))
 
     @property
     def is_series(self) -> bool:
@@ -209,6 +201,10 @@ class EveryBetween(When):
         """It in one line."""
         least, most = (int(bound.total_seconds()) for bound in self.bounds)
         return f"@every {least}s to {most}s"
+
+    @property
+    def _said(self) -> tuple[object, ...]:
+        return self.text, self.seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,14 +262,15 @@ class AfterCompletion(When):
     """
 
     length: Duration
+    period: timedelta = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        assert self.period
+        self._keep(period=whole_seconds("after", self.length))
 
-    @cached_property
-    def period(self) -> timedelta:
-        """The length."""
-        return whole_seconds("after", self.length)
+    @property
+    def waits_for_runs(self) -> bool:
+        """It does."""
+        return True
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the tick that follows if a run ended at the instant, in whole seconds and not sooner."""
@@ -289,33 +286,6 @@ class AfterCompletion(When):
     def text(self) -> str:
         """It in one line."""
         return f"@after {int(self.period.total_seconds())}s"
-
-
-def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuse what is none of the words.
-
-    Raises:
-        InvalidSchedule: As said.
-    """
-    if value not in choices:
-        raise InvalidSchedule(f"{option}={short(value)} is unknown.", f"Choose one of {', '.join(choices)}.")
-
-
-def whole_seconds(option: str, value: object) -> timedelta:
-    """Read a length of whole seconds from 1 on.
-
-    Raises:
-        InvalidSchedule: It is none.
-    """
-    try:
-        length = seconds(value, option)
-    except InvalidOption as error:
-        raise InvalidSchedule(error.problem, error.remedy) from None
-    if length < 1 or length % 1:
-        raise InvalidSchedule(
-            f"{option}={short(value)} is not a whole number of seconds from 1 on.", "Ticks are whole seconds."
-        )
-    return timedelta(seconds=length)
 
 
 def shifted(moment: datetime, length: timedelta) -> datetime | None:

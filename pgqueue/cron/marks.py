@@ -7,9 +7,9 @@ for each field: croniter's own takes all fields from one number, so of 1,440 pai
 from __future__ import annotations
 
 import re
-from hashlib import blake2b
 
-from pgqueue.cron.fields import DAY, WEEKDAY, Bounds, Field, read_field, read_value, refusal
+from pgqueue.cron.checks import chance
+from pgqueue.cron.fields import DAY, WEEKDAY, Bounds, Field, read_field, read_step, read_value, refusal
 from pgqueue.model.conversion import short
 from pgqueue.model.errors import InvalidSchedule
 
@@ -95,10 +95,8 @@ def _resolved(item: str, bounds: Bounds, expression: str, key: str | None) -> st
     low, high = _hashed_range(hashed[1], item, bounds, expression)
     step = hashed[2]
     if step is None:
-        return str(low + _hash(key, bounds.name) % (high - low + 1))
-    if not step.isascii() or not step.isdigit() or int(step) == 0:
-        raise refusal(expression, bounds, item, "has a step that is no whole number from 1 on")
-    first = low + _hash(key, bounds.name) % min(int(step), high - low + 1)
+        return str(low + chance(bounds.name, key) % (high - low + 1))
+    first = low + chance(bounds.name, key) % min(read_step(step, item, bounds, expression), high - low + 1)
     return f"{first}-{high}/{step}"
 
 
@@ -114,7 +112,3 @@ def _hashed_range(text: str | None, item: str, bounds: Bounds, expression: str) 
     if low > high:
         raise refusal(expression, bounds, item, "ends before it begins", 'Write "H(a-b)" with a up to b.')
     return low, high
-
-
-def _hash(key: str, field: str) -> int:
-    return int.from_bytes(blake2b(f"{field}\0{key}".encode(), digest_size=8).digest(), "big")

@@ -7,13 +7,12 @@ Nothing here is remembered: whoever computes the plan again after a crash comput
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Literal, NamedTuple, TypeAlias
 
-from pgqueue.cron.rule import TINY, Rule
+from pgqueue.cron.rule import Rule
 
 Decided: TypeAlias = Literal["enqueued", "missed", "coalesced"]
 
@@ -78,18 +77,26 @@ def plan(key: str, rule: Rule, position: Position, now: datetime) -> Plan:
         position: Where it stands.
         now: The database's time.
     """
-    if rule.waits_for_runs:
+    if rule.when.waits_for_runs:
         return _plan_after_run(rule, position, now)
-    decisions = tuple(_decide(key, rule, position, now))
-    last_tick = decisions[-1].tick if decisions else position.last_tick
-    runs = position.runs + sum(decision.outcome == "enqueued" for decision in decisions)
-    return _onward(rule, decisions, last_tick, rule.next_after(last_tick), runs)
+    room = rule.catch_up_limit if rule.max_runs is None else min(rule.catch_up_limit, rule.max_runs - position.runs)
+    last, following = position.last_tick, position.next_tick or rule.next_after(position.last_tick)
+    decisions, jobs = list[Decision](), 0
+    if following is not None and following <= now - rule.grace:
+        decisions, jobs = _at_most(room, _late(rule, last, now))
+        last = decisions[-1].tick if decisions else last
+        following = rule.next_after(last)
+    while following is not None and following <= now and jobs < room:
+        decisions.append(Decision(following, "enqueued", rule.run_at(key, following) if rule.jitter else None))
+        jobs += 1
+        last, following = following, rule.next_after(following)
+    return _onward(rule, tuple(decisions), last, following, position.runs + jobs)
 
 
 def _onward(rule: Rule, decisions: tuple[Decision, ...], last: datetime, following: datetime | None, runs: int) -> Plan:
     used_up = rule.max_runs is not None and runs >= rule.max_runs
     return Plan(
-        decisions, last, None if used_up else following, used_up or (following is None and not rule.waits_for_runs)
+        decisions, last, None if used_up else following, used_up or (following is None and not rule.when.waits_for_runs)
     )
 
 
@@ -103,29 +110,23 @@ def _plan_after_run(rule: Rule, position: Position, now: datetime) -> Plan:
     return _onward(rule, (Decision(tick, "enqueued"),), tick, None, position.runs + 1)
 
 
-def _decide(key: str, rule: Rule, position: Position, now: datetime) -> Iterator[Decision]:
-    """Yield the decisions in order, with as many jobs as one pass may make."""
-    left = None if rule.max_runs is None else rule.max_runs - position.runs
-    room = rule.catch_up_limit if left is None else min(rule.catch_up_limit, left)
-    last_late = rule.last_in(position.last_tick, now - rule.grace)
-    late = () if last_late is None else _late(rule, position.last_tick, last_late, now)
-    for decision in chain(late, _on_time(key, rule, last_late or position.last_tick, now)):
+def _at_most(room: int, decisions: Iterable[Decision]) -> tuple[list[Decision], int]:
+    """Return decisions up to so many jobs, and how many jobs they make."""
+    taken, jobs = list[Decision](), 0
+    for decision in decisions:
         if decision.outcome == "enqueued":
-            if room == 0:
-                return
-            room -= 1
-        yield decision
+            if jobs == room:
+                break
+            jobs += 1
+        taken.append(decision)
+    return taken, jobs
 
 
-def _on_time(key: str, rule: Rule, floor: datetime, now: datetime) -> Iterator[Decision]:
-    tick = rule.next_after(floor)
-    while tick is not None and tick <= now:
-        yield Decision(tick, "enqueued", rule.run_at(key, tick) if rule.jitter else None)
-        tick = rule.next_after(tick)
-
-
-def _late(rule: Rule, floor: datetime, last: datetime, now: datetime) -> Iterator[Decision]:
-    """Yield what becomes of the ticks in (floor, last], which are older than the grace."""
+def _late(rule: Rule, floor: datetime, now: datetime) -> Iterator[Decision]:
+    """Yield what becomes of the ticks that are older than the grace."""
+    last = rule.last_in(floor, now - rule.grace)
+    if last is None:
+        return  # the next tick that was stored is none any more: zones change
     oldest = now - rule.catch_up_window
     following = rule.next_after(last)
     if rule.catch_up == "skip" or last < oldest:
@@ -137,24 +138,24 @@ def _late(rule: Rule, floor: datetime, last: datetime, now: datetime) -> Iterato
     elif following is not None and following <= now:
         yield from _told("coalesced", rule, floor, last)
     else:
-        yield from _told("coalesced", rule, floor, rule.last_in(floor, last - TINY))
+        yield from _told("coalesced", rule, floor, rule.last_in(floor, last - datetime.resolution))
         yield Decision(last, "enqueued", late=True)
 
 
 def _earliest(rule: Rule, floor: datetime, last: datetime, oldest: datetime) -> Iterator[Decision]:
     """Yield a job for the first tick within the window."""
-    first = rule.next_after(max(floor, oldest - TINY))
+    first = rule.next_after(max(floor, oldest - datetime.resolution))
     assert first is not None  # the last one is within it
-    yield from _told("missed", rule, floor, rule.last_in(floor, first - TINY))
+    yield from _told("missed", rule, floor, rule.last_in(floor, first - datetime.resolution))
     yield Decision(first, "enqueued", late=True)
     yield from _told("coalesced", rule, first, last if last > first else None)
 
 
 def _all(rule: Rule, floor: datetime, last: datetime, oldest: datetime) -> Iterator[Decision]:
     """Yield a job for each tick within the window, the oldest first."""
-    tick = rule.next_after(max(floor, oldest - TINY))
+    tick = rule.next_after(max(floor, oldest - datetime.resolution))
     assert tick is not None  # the last one is not older
-    yield from _told("missed", rule, floor, rule.last_in(floor, tick - TINY))
+    yield from _told("missed", rule, floor, rule.last_in(floor, tick - datetime.resolution))
     while tick is not None and tick <= last:
         yield Decision(tick, "enqueued", late=True)
         tick = rule.next_after(tick)

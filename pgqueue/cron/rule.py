@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from typing import Literal, TypeAlias
 
-from pgqueue.cron.kinds import AfterCompletion, check_choice
-from pgqueue.cron.when import When, aware
-from pgqueue.model.conversion import short
+from pgqueue.cron.checks import CHANCES, aware, chance, check_choice, check_whole
+from pgqueue.cron.when import When, upcoming
 from pgqueue.model.errors import InvalidSchedule
 
 CatchUp: TypeAlias = Literal["skip", "latest", "earliest", "all"]
@@ -22,7 +20,6 @@ MOST_RUNS = 2_147_483_647  # PostgreSQL's integer
 MOST_AT_ONCE = 1000
 
 _SECOND = timedelta(seconds=1)
-TINY = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,13 @@ class Rule:
     grace: timedelta = GRACE
     catch_up: CatchUp = "latest"
     catch_up_window: timedelta = WINDOW
-    catch_up_limit: int = field(default=LIMIT)
+    catch_up_limit: int = LIMIT
 
     def __post_init__(self) -> None:
         check_choice("catch_up", self.catch_up, CATCH_UPS)
-        _check_number("max_runs", self.max_runs, MOST_RUNS)
-        _check_number("catch_up_limit", self.catch_up_limit, MOST_AT_ONCE)
+        check_whole("catch_up_limit", self.catch_up_limit, MOST_AT_ONCE, f"Leave it out for {LIMIT}.")
+        if self.max_runs is not None:
+            check_whole("max_runs", self.max_runs, MOST_RUNS, "Leave it out for no end.")
         starts_at = None if self.starts_at is None else aware(self.starts_at, "starts_at")
         ends_at = None if self.ends_at is None else aware(self.ends_at, "ends_at")
         if starts_at is not None and ends_at is not None and self.next_after(starts_at - _SECOND) is None:
@@ -65,11 +63,6 @@ class Rule:
                 f"No tick is between starts_at={starts_at.isoformat()} and ends_at={ends_at.isoformat()}.",
                 "Pass a later ends_at.",
             )
-
-    @property
-    def waits_for_runs(self) -> bool:
-        """Whether the next tick is known only when the run before has ended."""
-        return isinstance(self.when, AfterCompletion)
 
     def next_after(self, instant: datetime) -> datetime | None:
         """Return the first tick strictly after an instant, between the start and the end; None when there is none."""
@@ -82,26 +75,13 @@ class Rule:
 
     def upcoming(self, instant: datetime, count: int) -> list[datetime]:
         """Return the next ticks strictly after an instant, at most ``count``."""
-        ticks: list[datetime] = []
-        found = self.next_after(instant)
-        while found is not None and len(ticks) < count:
-            ticks.append(found)
-            found = self.next_after(found)
-        return ticks
+        return upcoming(self.next_after, instant, count)
 
     def run_at(self, key: str, tick: datetime) -> datetime:
         """Return when the job of a tick may start: within the jitter, and the same whoever computes it."""
         following = self.when.next_after(tick)
-        room = self.jitter if following is None else min(self.jitter, following - tick - TINY)
-        digest = blake2b(f"{key}\0{tick.isoformat()}".encode(), digest_size=8).digest()
-        return tick + room * (int.from_bytes(digest, "big") / 2**64)
+        room = self.jitter if following is None else min(self.jitter, following - tick - datetime.resolution)
+        return tick + room * (chance(key, tick.isoformat()) / CHANCES)
 
     def _floor(self, instant: datetime) -> datetime:
-        return instant if self.starts_at is None else max(instant, self.starts_at - TINY)
-
-
-def _check_number(option: str, value: object, most: int) -> None:
-    if value is not None and (type(value) is not int or not 1 <= value <= most):
-        raise InvalidSchedule(
-            f"{option}={short(value)} is not a whole number from 1 to {most}.", "Leave it out, or pass one."
-        )
+        return instant if self.starts_at is None else max(instant, self.starts_at - datetime.resolution)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-
-from pgqueue.model.conversion import short
-from pgqueue.model.errors import InvalidSchedule
+from datetime import datetime, timedelta
 
 Next = Callable[[datetime], datetime | None]
 
@@ -30,6 +27,11 @@ class When(ABC):
         """Whether the ticks are the same wherever one begins to ask."""
         return True
 
+    @property
+    def waits_for_runs(self) -> bool:
+        """Whether the next tick is known only when the run before has ended."""
+        return False
+
     @abstractmethod
     def describe(self) -> str:
         """Return a sentence in plain English."""
@@ -48,7 +50,13 @@ class When(ABC):
 
     @property
     def _said(self) -> tuple[object, ...]:
-        return self.text, *(getattr(self, name, None) for name in ("anchor", "key", "seed"))
+        """What makes it equal to another."""
+        return (self.text,)
+
+    def _keep(self, **read: object) -> None:
+        """Keep what was read from the arguments, while it is made."""
+        for name, value in read.items():
+            object.__setattr__(self, name, value)
 
     def last_in(self, floor: datetime, now: datetime) -> datetime | None:
         """Return the last tick in (floor, now], None when there is none, without walking over those before."""
@@ -56,12 +64,17 @@ class When(ABC):
 
     def upcoming(self, instant: datetime, count: int) -> list[datetime]:
         """Return the next ticks strictly after an instant, at most ``count``, in UTC."""
-        ticks: list[datetime] = []
-        found = self.next_after(instant)
-        while found is not None and len(ticks) < count:
-            ticks.append(found)
-            found = self.next_after(found)
-        return ticks
+        return upcoming(self.next_after, instant, count)
+
+
+def upcoming(next_after: Next, instant: datetime, count: int) -> list[datetime]:
+    """Return the next ticks of a series strictly after an instant, at most ``count``."""
+    ticks: list[datetime] = []
+    found = next_after(instant)
+    while found is not None and len(ticks) < count:
+        ticks.append(found)
+        found = next_after(found)
+    return ticks
 
 
 def last_in(next_after: Next, floor: datetime, now: datetime) -> datetime | None:
@@ -93,17 +106,3 @@ def _latest(has_tick: Next, found: datetime, now: datetime) -> datetime:
         else:
             found = beyond
     return found
-
-
-def aware(instant: object, what: str) -> datetime:
-    """Return an instant in UTC.
-
-    Raises:
-        InvalidSchedule: It is no datetime, or has no zone.
-    """
-    if not isinstance(instant, datetime) or instant.utcoffset() is None:
-        raise InvalidSchedule(
-            f"{what}={short(instant)} is not a datetime with a zone.",
-            "Pass datetime(..., tzinfo=UTC), or .astimezone().",
-        )
-    return instant.astimezone(UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -67,23 +68,22 @@ def first_change(place: ZoneInfo, after: datetime, until: datetime) -> Change | 
 def _changes(place: ZoneInfo, year: int) -> tuple[Change, ...]:
     if not _FIRST_YEAR <= year <= _LAST_YEAR:
         return ()
-    day, end = datetime(year, 1, 1), datetime(year + 1, 1, 1)
-    found = []
-    while day < end:
-        following = day + timedelta(days=1)
-        if offset_at(place, day) != offset_at(place, following):
-            found.append(_change_between(place, day, following))
-        day = following
-    return tuple(found)
+    first, last = datetime(year, 1, 1), datetime(year + 1, 1, 1)
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    offsets = [(day, offset_at(place, day)) for day in days]
+    return tuple(
+        _change_between(place, day, following, before)
+        for (day, before), (following, behind) in pairwise(offsets)
+        if before != behind
+    )
 
 
-def _change_between(place: ZoneInfo, low: datetime, high: datetime) -> Change:
+def _change_between(place: ZoneInfo, low: datetime, high: datetime, before: timedelta) -> Change:
     """Find the change between two instants to the second; no zone has two in a day."""
-    before, behind = offset_at(place, low), offset_at(place, high)
     while high - low > _SECOND:
         middle = (low + (high - low) / 2).replace(microsecond=0)
         if offset_at(place, middle) == before:
             low = middle
         else:
             high = middle
-    return Change(high, before, behind)
+    return Change(high, before, offset_at(place, high))
