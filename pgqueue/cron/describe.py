@@ -48,13 +48,13 @@ def time_word(moment: time) -> str:
 
 
 def length_words(length: timedelta) -> str:
-    """Return a length of whole seconds as "1 hour 30 minutes"; "second" for one second."""
+    """Return a length of whole seconds as "1 hour 30 minutes"."""
     rest, parts = int(length.total_seconds()), []
     for unit, size in _LENGTHS:
         count, rest = divmod(rest, size)
         if count:
             parts.append(f"{count} {unit}{'s' if count > 1 else ''}")
-    return parts[0].removeprefix("1 ") if len(parts) == 1 else " ".join(parts)
+    return " ".join(parts)
 
 
 def month_day_words(day: int) -> str:

@@ -131,7 +131,8 @@ class Every(When):
 
     def describe(self) -> str:
         """Return a sentence in plain English."""
-        return f"Every {length_words(self.period)}"
+        told = length_words(self.period)
+        return f"Every {told.removeprefix('1 ') if told.count(' ') == 1 else told}"
 
     @property
     def text(self) -> str:
@@ -280,7 +281,7 @@ class AfterCompletion(When):
 
     def describe(self) -> str:
         """Return a sentence in plain English."""
-        return f"{length_words(self.period).capitalize()} after the run before has ended"
+        return f"{length_words(self.period)} after the run before has ended"
 
     @property
     def text(self) -> str:

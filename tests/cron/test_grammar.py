@@ -126,7 +126,8 @@ def test_a_wrong_field_is_refused_with_its_name_the_token_and_the_range(
 def test_a_range_that_ends_before_it_begins_is_shown_as_two(text: str, rewritten: str) -> None:
     with pytest.raises(InvalidSchedule, match=f'Write two ranges: "{rewritten}"'):
         parse(text)
-    assert read_expression(text.replace(text.split()[text.count(" ", 0, text.index("-"))], rewritten))
+    (token,) = (each for each in text.split() if "-" in each)
+    assert read_expression(text.replace(token, rewritten))
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ ANCHOR = datetime(2026, 3, 28, 12, tzinfo=UTC)
         ("@every 5400s", "Every 1 hour 30 minutes"),
         ("@every 604800s", "Every week"),
         ("@every 5s to 10s", "At random intervals of 5 seconds to 10 seconds"),
+        ("@every 1s to 60s", "At random intervals of 1 second to 1 minute"),
         ("@every day at 09:00", "At 09:00 every day, UTC"),
         ("CRON_TZ=Europe/Paris @every 2 days at 09:00,17:30:15", "At 09:00 and 17:30:15 every 2 days, Europe/Paris"),
         ("@every week on MON,FRI at 09:00", "At 09:00 on Monday and Friday every week, UTC"),
@@ -59,6 +60,7 @@ ANCHOR = datetime(2026, 3, 28, 12, tzinfo=UTC)
             "At 2026-12-24 18:00:00 and at 1 more, the last 2026-12-31 22:59:59, UTC",
         ),
         ("@after 600s", "10 minutes after the run before has ended"),
+        ("@after 60s", "1 minute after the run before has ended"),
     ],
 )
 def test_a_schedule_is_written_as_it_is_read_and_says_when_in_words(text: str, sentence: str) -> None:
